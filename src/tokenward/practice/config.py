@@ -1,0 +1,101 @@
+"""The configuration that dev mode runs with: an ordinary ``tokenward.toml``, made on the spot."""
+
+from string import Template
+
+FILE = Template("""\
+# What "tokenward dev" runs with. Secrets come from its environment; dev reads no other file.
+store  = "sqlite://$data/tokenward.db"
+listen = "127.0.0.1:$port"
+
+[audit]
+to = "$data/audit.jsonl"
+
+[issuers.main]                 # our own tokens, as RFC 9068 has them
+url = "http://127.0.0.1:$port"
+[issuers.ims]                  # the same in the dialect of Bentley's IMS
+url     = "http://127.0.0.1:$port/ims"
+profile = "ims"
+[issuers.orders]               # and in that of an Okta custom authorization server
+url     = "http://127.0.0.1:$port/oauth2/orders"
+profile = "okta"
+
+[callers.mobile]               # anybody the practice identity provider vouches for
+proof    = "jwt"
+issuer   = "$idp"
+audience = "$audience"
+[callers.demo]                 # one service, registered here
+proof   = "client_secret"
+secrets = ["$${DEMO_SECRET_HASH}"]
+grant_types = ["client_credentials", "token_exchange"]
+[callers.reports-api]          # the practice API, which may ask about tokens it is shown
+proof   = "client_secret"
+secrets = ["$${REPORTS_API_SECRET_HASH}"]
+grant_types = []
+
+[tokens.reports]               # ours, for the practice API
+audience      = "https://reports.example.com"
+scopes        = { "reports:read" = "Read reports", "reports:write" = "Change reports" }
+default       = ["reports:read"]
+lifetime      = "15m"
+introspectors = ["reports-api"]
+[tokens.models]                # ours, for an iTwin-like API
+from     = "ims"
+audience = "https://models.example.com"
+scopes   = { "itwin-platform" = "The iTwin Platform" }
+[tokens.orders]                # ours, for the Okta-protected API
+from     = "orders"
+audience = "api://orders"
+scopes   = { such_scope = "Much access" }
+[tokens.itwin]                 # theirs: fetched from the practice iTwin Platform
+upstream      = "client_credentials"
+issuer        = "$itwin"
+client_id     = "service-practice"
+client_secret = "$${ITWIN_CLIENT_SECRET}"
+scopes        = { "itwin-platform" = "The iTwin Platform" }
+
+[[allow]]
+name   = "people of the practice identity provider who may read models"
+caller = "mobile"
+claims = { permissions = "models:read" }
+token  = "itwin"
+scope  = "itwin-platform"
+[[allow]]
+name   = "the demo client reads and writes reports"
+caller = "demo"
+token  = "reports"
+scope  = "reports:read reports:write"
+[[allow]]
+name   = "the demo client as an iTwin service app"
+caller = "demo"
+token  = "models"
+scope  = "itwin-platform"
+[[allow]]
+name   = "the demo client on the Okta-like server"
+caller = "demo"
+token  = "orders"
+scope  = "such_scope"
+""")
+
+REAL = """\
+# tokenward.toml: the same with real values. Then: tokenward check, tokenward serve
+store  = "sqlite:tokenward.db"
+listen = "0.0.0.0:3001"
+
+[callers.mobile]                                  # anybody your Auth0 tenant vouches for
+proof    = "jwt"
+issuer   = "https://YOUR-TENANT.us.auth0.com/"    # with the slash
+audience = "http://tokenserver.sample.bentley.com"  # the Identifier of the API in Auth0
+
+[tokens.itwin]                                    # fetched with a secret that stays here
+upstream      = "client_credentials"
+issuer        = "https://ims.bentley.com"
+client_id     = "${ITWIN_CLIENT_ID}"              # in the environment or in .env.local
+client_secret = "${ITWIN_CLIENT_SECRET}"
+scopes        = { "itwin-platform" = "The iTwin Platform" }
+
+[[allow]]
+caller = "mobile"
+claims = { permissions = "models:read" }          # who of them may
+token  = "itwin"
+scope  = "itwin-platform"
+"""

@@ -1,0 +1,276 @@
+"""The composition root: the only module that knows everybody.
+
+It reads from top to bottom: what is opened, what sits on it, and which path leads where.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from secrets import token_bytes
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx2
+
+from tokenward.clock import Clock, now
+from tokenward.oauth.presented import BASIC, NONE, POST
+from tokenward.remote.fetch import open_async_client
+from tokenward.server.asgi import Front
+from tokenward.server.audit import Audit
+from tokenward.server.broker import Broker
+from tokenward.server.denylist import DenyList
+from tokenward.server.endpoints import Endpoint
+from tokenward.server.endpoints.authorize import AuthorizationEndpoint
+from tokenward.server.endpoints.get_token import GetTokenEndpoint
+from tokenward.server.endpoints.health import HealthEndpoint, ReadinessEndpoint
+from tokenward.server.endpoints.introspection import IntrospectionEndpoint
+from tokenward.server.endpoints.jwks import JwksEndpoint
+from tokenward.server.endpoints.metadata import MetadataEndpoint, document, well_known
+from tokenward.server.endpoints.revocation import RevocationEndpoint
+from tokenward.server.endpoints.token import TokenEndpoint
+from tokenward.server.grants import GrantType
+from tokenward.server.grants.client_credentials import ClientCredentials
+from tokenward.server.grants.jwt_bearer import JwtBearer
+from tokenward.server.grants.token_exchange import TokenExchange
+from tokenward.server.issuance import Issuance, Source
+from tokenward.server.keyring import KeyRing, Ring
+from tokenward.server.mint import Mint
+from tokenward.server.model import Client
+from tokenward.server.ours import Minted, Ours
+from tokenward.server.policy import Policy, Target
+from tokenward.server.profiles import AUTHORIZATION, INTROSPECTION, JWKS, REVOCATION, TOKEN
+from tokenward.server.proofs.client_secret import ClientSecret
+from tokenward.server.registry import Registered, Registry
+from tokenward.server.seal import Seal
+from tokenward.server.settings import ConfigError, IssuerSettings, Problem, Settings, TokenSettings
+from tokenward.server.stores import Store, open_store
+from tokenward.server.subjects import Subjects
+from tokenward.server.trail import Trail
+
+GET_TOKEN, HEALTH, LIVE, READY = "/getToken", "/healthz", "/livez", "/readyz"
+
+
+def application(settings: Settings, *, clock: Clock = now, pages: Any = None) -> Front:
+    """The whole server as one ASGI application; it opens what it needs when it starts.
+
+    ``pages`` is another ASGI application for everything that has no route here.
+    """
+    return Server(settings=settings, clock=clock).front(pages)
+
+
+def paths(settings: Settings) -> dict[str, str]:
+    """Every path and what it belongs to; raises ``ConfigError`` if two things want the same."""
+    owners = dict.fromkeys((GET_TOKEN, HEALTH, LIVE, READY), "the server itself")
+    problems = []
+    for name, issuer in settings.issuers.items():
+        path = urlsplit(issuer.url).path.removesuffix("/")
+        mine = [path + below for below in issuer.profile.paths.values()]
+        for one in {*mine, *well_known(path)}:
+            if one in owners:
+                problems.append(
+                    Problem(
+                        place=f"issuers.{name}.url",
+                        message=f"its path {one} belongs to {owners[one]} already",
+                        hint="give this issuer a path of its own",
+                    )
+                )
+            owners[one] = f"issuers.{name}"
+    if problems:
+        raise ConfigError(problems=tuple(problems))
+    return owners
+
+
+@dataclass(slots=True, kw_only=True)
+class Server:
+    """Everything that is opened at the start and closed at the end."""
+
+    settings: Settings
+    clock: Clock
+    http: httpx2.AsyncClient = field(default_factory=open_async_client)
+    trail: Trail = field(init=False)
+    store: Store = field(init=False)
+    brokers: dict[str, Broker] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.trail = Trail(self.settings.audit.to)
+        self.store = open_store(self.settings.store, self.clock)
+
+    def front(self, pages: Any = None) -> Front:
+        """The application; raises ``ConfigError`` if two issuers want the same path."""
+        paths(self.settings)
+        routes: dict[str, Endpoint] = {}
+
+        async def start() -> None:
+            routes.update(await self.open())
+
+        issuers = self.settings.issuers.values()
+        return Front(
+            routes=routes,
+            origins=self.settings.origins,
+            start=start,
+            stop=self.close,
+            pages=pages,
+            https=any(issuer.url.startswith("https:") for issuer in issuers),
+        )
+
+    async def open(self) -> dict[str, Endpoint]:
+        """Open all of it, and say which path leads where."""
+        settings = self.settings
+        await self.store.open()
+        await self.trail.open()
+        rings = await self._rings()
+        audit = Audit(self.trail, self.clock)
+        subjects = Subjects(self._trusted())
+        issuance = Issuance(
+            registry=self._registry(),
+            grant_types=_by_name(ClientCredentials(), TokenExchange(subjects), JwtBearer(subjects)),
+            policy=policy(settings),
+            sources={name: self._source(token, rings) for name, token in settings.tokens.items()},
+        )
+        routes: dict[str, Endpoint] = {
+            GET_TOKEN: GetTokenEndpoint(issuance=issuance, audit=audit),
+            HEALTH: HealthEndpoint(),
+            LIVE: HealthEndpoint(),
+            READY: ReadinessEndpoint(self.store.ping),
+        }
+        for name, issuer in settings.issuers.items():
+            routes |= self._issuer(name, issuer, rings[name], issuance, audit)
+        return routes
+
+    async def close(self) -> None:
+        """Close all of it, whatever was open."""
+        for broker in self.brokers.values():
+            await broker.close()
+        await self.http.aclose()
+        await self.store.close()
+        await self.trail.close()
+
+    def _issuer(
+        self, name: str, issuer: IssuerSettings, ring: Ring, issuance: Issuance, audit: Audit
+    ) -> dict[str, Endpoint]:
+        """The endpoints of one issuer, by path."""
+        tokens = [token for token in self.settings.tokens.values() if token.issuer == name]
+        ours = Ours(
+            issuer=issuer.url,
+            typ=issuer.profile.typ,
+            ring=ring,
+            minted={
+                token.audience: Minted(
+                    name=token.name, audience=token.audience, introspectors=token.introspectors
+                )
+                for token in tokens
+            },
+            denylist=DenyList(self.store.shelf),
+            clock=self.clock,
+        )
+        metadata = MetadataEndpoint(
+            document=document(
+                url=issuer.url,
+                profile=issuer.profile,
+                algorithm=issuer.algorithm,
+                scopes={scope for token in tokens for scope in token.scopes},
+                grant_types=issuance.grant_types,
+                client_methods={BASIC, POST, NONE},
+            )
+        )
+        by_role: dict[str, Endpoint] = {
+            AUTHORIZATION: AuthorizationEndpoint(),
+            TOKEN: TokenEndpoint(
+                issuer=name,
+                profile=issuer.profile,
+                issuance=issuance,
+                audit=audit,
+                clock=self.clock,
+            ),
+            JWKS: JwksEndpoint(ring=ring),
+            INTROSPECTION: IntrospectionEndpoint(
+                ours=ours, profile=issuer.profile, registry=issuance.registry, audit=audit
+            ),
+            REVOCATION: RevocationEndpoint(
+                ours=ours, profile=issuer.profile, registry=issuance.registry, audit=audit
+            ),
+        }
+        path = urlsplit(issuer.url).path.removesuffix("/")
+        return {
+            **{path + issuer.profile.paths[role]: endpoint for role, endpoint in by_role.items()},
+            **dict.fromkeys(well_known(path), metadata),
+        }
+
+    async def _rings(self) -> dict[str, Ring]:
+        issuers = self.settings.issuers
+        if not issuers:
+            return {}
+        keyring = KeyRing(shelf=self.store.shelf, seal=seal(self.settings, self.store))
+        return {name: await keyring.ring(name, it.algorithm) for name, it in issuers.items()}
+
+    def _trusted(self) -> tuple[Any, ...]:
+        """The subject proofs; nobody's people may take the name of a client or another caller."""
+        settings = self.settings
+        names = {*settings.clients, *settings.subjects}
+        return tuple(
+            subject.proof.trusted(
+                name=name,
+                default=subject.default,
+                taken=frozenset(names - {name}),
+                clock=self.clock,
+            )
+            for name, subject in settings.subjects.items()
+        )
+
+    def _source(self, token: TokenSettings, rings: Mapping[str, Ring]) -> Source:
+        """Who makes this token: our mint, or a broker of somebody else's."""
+        if token.upstream is not None:
+            self.brokers[token.name] = Broker(
+                upstream=token.upstream,
+                http=self.http,
+                fresh=token.fresh,
+                scope_check=token.scope_check,
+                clock=self.clock,
+            )
+            return self.brokers[token.name]
+        issuer = self.settings.issuers[token.issuer]
+        return Mint(
+            issuer=issuer.url,
+            audience=token.audience,
+            profile=issuer.profile,
+            signer=rings[token.issuer],
+            lifetime=token.lifetime,
+            clock=self.clock,
+        )
+
+    def _registry(self) -> Registry:
+        secret = "sha256:" + sha256(token_bytes(32)).hexdigest()
+        nobody = Client(id="", grant_types=frozenset())
+        stranger = Registered(client=nobody, proof=ClientSecret(secrets=(secret,)))
+        return Registry(clients=self.settings.clients, stranger=stranger)
+
+
+def policy(settings: Settings) -> Policy:
+    """The rules, and what they are about."""
+    targets = {
+        name: Target(
+            name=name,
+            audience=token.audience,
+            issuer=token.issuer,
+            scopes=token.vocabulary,
+            default=token.default,
+        )
+        for name, token in settings.tokens.items()
+    }
+    return Policy(rules=settings.rules, targets=targets)
+
+
+def seal(settings: Settings, store: Store) -> Seal:
+    """The key that secrets at rest are sealed with: given, in a file, or beside the database."""
+    if settings.encryption_key:
+        return Seal.from_text(settings.encryption_key)
+    if settings.encryption_key_file:
+        return Seal.from_file(Path(settings.encryption_key_file))
+    if store.path is None:
+        return Seal.of(token_bytes(32))
+    return Seal.from_file(store.path.with_name(store.path.name + ".key"))
+
+
+def _by_name(*grant_types: GrantType) -> dict[str, GrantType]:
+    return {grant_type.name: grant_type for grant_type in grant_types}

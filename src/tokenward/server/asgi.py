@@ -1,0 +1,265 @@
+"""From the wire to an endpoint and back: routing, limits, CORS and the headers of every answer.
+
+Law of this module: plain ASGI 3, so any server can carry it; nothing is done per request that can
+be done at the start; whatever goes wrong inside, the answer does not say.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from random import getrandbits
+from typing import Any
+
+from tokenward.oauth.errors import InvalidRequest, OAuthError, TemporarilyUnavailable
+from tokenward.server.endpoints import Endpoint, errors
+from tokenward.server.http import JSON, Answer, Received
+from tokenward.server.routing import Pairs, Route, error, permissions, plain
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+Hook = Callable[[], Awaitable[None]]
+
+PUNCTUAL = "tokenward.punctual"
+"""The ASGI extension of a server that itself ends a body that does not arrive in time."""
+
+_log = logging.getLogger("tokenward.server")
+
+_STANDING: Pairs = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"cache-control", b"no-store"),
+)
+_HTTPS_ONLY: Pairs = ((b"strict-transport-security", b"max-age=31536000"),)
+_CLOSE: Pairs = ((b"connection", b"close"),)
+
+# RFC 9110 §8.6: no Content-Length in a 204; in a 304 it would be that of another answer.
+_WITHOUT_LENGTH = (204, 304)
+_NEVER: tuple[Pairs | None, Pairs] = (None, ())
+
+
+class TooLarge(InvalidRequest):
+    """The body is too large."""
+
+    status = 413
+
+
+class TooSlow(InvalidRequest):
+    """The body did not arrive in time."""
+
+    status = 408
+
+
+class _Gone(Exception):
+    """The client went away before its request was complete."""
+
+
+async def _nothing() -> None:
+    pass
+
+
+class Front:
+    """The application.
+
+    ``routes`` is read when the application starts, after ``start`` has run. ``origins`` are those
+    that clients registered, as browsers spell them. ``pages`` is another ASGI application for
+    paths without a route. ``https`` says that whoever can reach us can do so by https. A body may
+    have ``longest`` bytes and take ``deadline`` seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        routes: Mapping[str, Endpoint],
+        origins: frozenset[str] = frozenset(),
+        start: Hook = _nothing,
+        stop: Hook = _nothing,
+        pages: Application | None = None,
+        https: bool = False,
+        longest: int = 64 * 1024,
+        deadline: float = 10.0,
+    ) -> None:
+        self._endpoints = routes
+        self._start = start
+        self._stop = stop
+        self._pages = pages
+        self._longest = longest
+        self._deadline = deadline
+        self._standing = _STANDING + (_HTTPS_ONLY if https else ())
+        self._last: dict[bytes, tuple[Pairs, Pairs]] = {}
+        self._origins = permissions(origins)
+        self._routes = self._compile()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request, or the life of the application (ASGI 3)."""
+        match scope["type"]:
+            case "http":
+                await self._http(scope, receive, send)
+            case "lifespan":
+                await self._lifespan(receive, send)
+            case "websocket":
+                await send({"type": "websocket.close", "code": 1008})
+            case other:
+                raise RuntimeError(f"this application does not speak {other}")
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path, method, raw = scope["path"], scope["method"], scope.get("raw_path")
+        headers = dict(scope["headers"])
+        length = headers.get(b"content-length", b"0")
+        unread = length != b"0" or b"transfer-encoding" in headers
+        id = f"{getrandbits(64):016x}"
+        own: Pairs = ((b"x-request-id", id.encode()),)
+        route = self._routes.get(path)
+        if route is None and self._pages is not None and plain(path, raw):
+            await self._page(self._pages, scope, receive, send, own)
+            return
+        if route is None or (raw is not None and raw != route.raw):
+            route, answer = None, _NOT_FOUND
+        elif method not in route.methods:
+            answer = route.options if method == "OPTIONS" else route.refusal
+        else:
+            try:
+                body = await self._body(scope, receive, length) if unread else b""
+                answer = await self._answer(route, scope, body, id)
+            except _Gone:
+                return
+            except (TooLarge, TooSlow) as late:
+                answer = errors.json(late)
+            else:
+                unread = False
+        if route is not None and route.registered:
+            own += self._origins.get(headers.get(b"origin", b""), ())
+        if unread:
+            # RFC 9112 §9.3: a body nobody reads must not be taken for the next request.
+            own += _CLOSE
+        await self._send(send, answer, self._dressed(route, answer.headers) + own, method)
+
+    async def _answer(self, route: Route, scope: Scope, body: bytes, id: str) -> Answer:
+        method = scope["method"]
+        try:
+            return await route.endpoint.answer(
+                Received(
+                    method="GET" if method == "HEAD" else method,
+                    path=scope["path"],
+                    query=scope["query_string"],
+                    headers=scope["headers"],
+                    body=body,
+                    address=(scope.get("client") or ("",))[0],
+                    id=id,
+                )
+            )
+        except OAuthError as error:
+            return errors.json(error)
+        except asyncio.CancelledError:
+            return _STOPPING  # we are, and have waited long enough
+        except Exception:  # noqa: BLE001  whatever else it is, it is our mistake
+            _log.exception("%s %s failed", method, scope["path"], extra={"request_id": id})
+            return _broken(id)
+
+    async def _send(self, send: Send, answer: Answer, headers: Pairs, method: str) -> None:
+        status, _, body = answer
+        if status not in _WITHOUT_LENGTH:
+            headers += ((b"content-length", b"%d" % len(body)),)
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": b"" if method == "HEAD" else body})
+
+    def _dressed(self, route: Route | None, headers: Pairs) -> Pairs:
+        """These headers, and those that every answer at this route has.
+
+        Most endpoints bring the same tuple every time, so the last one is remembered.
+        """
+        if route is None:
+            return self._complete(headers)
+        last, dressed = self._last.get(route.raw, _NEVER)
+        if last is not headers:
+            dressed = self._complete(headers) + route.sharing
+            self._last[route.raw] = headers, dressed
+        return dressed
+
+    def _complete(self, headers: Pairs) -> Pairs:
+        """These headers, and those that every answer has unless it brings its own."""
+        names = {name for name, _ in headers}
+        return (*headers, *(pair for pair in self._standing if pair[0] not in names))
+
+    async def _body(self, scope: Scope, receive: Receive, length: bytes) -> bytes:
+        """The whole body; raises ``TooLarge`` and ``TooSlow``, and ``_Gone`` with the client."""
+        if not length.isdigit() or int(length[:18]) > self._longest:
+            raise TooLarge(f"The body must not have more than {self._longest} bytes")
+        if PUNCTUAL in (scope.get("extensions") or ()):
+            return await self._read(receive)
+        try:
+            async with asyncio.timeout(self._deadline):
+                return await self._read(receive)
+        except TimeoutError:
+            raise TooSlow from None
+
+    async def _read(self, receive: Receive) -> bytes:
+        body, more = b"", True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise _Gone
+            body += message.get("body", b"")
+            if len(body) > self._longest:
+                raise TooLarge(f"The body must not have more than {self._longest} bytes")
+            more = message.get("more_body", False)
+        return body
+
+    async def _page(
+        self, pages: Application, scope: Scope, receive: Receive, send: Send, own: Pairs
+    ) -> None:
+        """Let the pages answer; what they do not say about security is said for them."""
+        begun = False
+
+        async def dressed(message: Message) -> None:
+            nonlocal begun
+            if message["type"] == "http.response.start":
+                begun = True
+                headers = tuple((name.lower(), value) for name, value in message.get("headers", ()))
+                message = {**message, "headers": self._complete(headers) + own}
+            await send(message)
+
+        try:
+            await pages(scope, receive, dressed)
+        except Exception:
+            if begun:
+                raise  # half an answer cannot be taken back: the server breaks off
+            id = own[0][1].decode()
+            _log.exception("%s %s failed", scope["method"], scope["path"], extra={"request_id": id})
+            answer = _broken(id)
+            headers = self._complete(answer.headers) + own + _CLOSE
+            await self._send(send, answer, headers, scope["method"])
+
+    def _compile(self) -> dict[str, Route]:
+        return {path: Route.to(path, endpoint) for path, endpoint in self._endpoints.items()}
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        """Start and stop with the server; a failure is said and then raised."""
+        await receive()
+        try:
+            await self._start()
+            self._routes = self._compile()
+        except BaseException:
+            await send({"type": "lifespan.startup.failed"})
+            raise
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        try:
+            await self._stop()
+        except BaseException:
+            await send({"type": "lifespan.shutdown.failed"})
+            raise
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+def _broken(id: str) -> Answer:
+    """Our own mistake: the caller learns nothing but what to ask us about."""
+    body = f'{{"error": "server_error", "request_id": "{id}"}}'
+    return Answer(500, (JSON,), body.encode())
+
+
+_NOT_FOUND = error(404, "not_found", "There is nothing at this path")
+_STOPPING = errors.json(TemporarilyUnavailable("The server is stopping", retry_after=1))

@@ -1,0 +1,57 @@
+"""GET /getToken: token exchange (RFC 8693) for those in a hurry.
+
+The caller's own bearer token is the subject token, and the answer is text that is ready to be an
+Authorization header: ``Bearer eyJ…``. The iTwin mobile clients cut off the first seven characters
+or take the second word, whatever the status: this is the contract, not a taste.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from tokenward.oauth import forms
+from tokenward.oauth.errors import InvalidRequest, OAuthError
+from tokenward.oauth.messages import JWT, TOKEN_EXCHANGE, TokenRequest
+from tokenward.server.audit import Audit
+from tokenward.server.endpoints import REGISTERED, errors
+from tokenward.server.http import NO_STORE, TEXT, Answer, Received
+from tokenward.server.issuance import Issuance
+from tokenward.verifier.bearer import Refusal, credentials
+
+HEADERS = (TEXT, *NO_STORE)
+MAY_SAY = frozenset({"audience", "resource", "scope"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GetTokenEndpoint:
+    """One for the whole origin."""
+
+    issuance: Issuance
+    audit: Audit
+    methods: ClassVar[frozenset[str]] = frozenset({"GET"})
+    cors: ClassVar[str] = REGISTERED
+
+    async def answer(self, received: Received) -> Answer:
+        """``Bearer <token>``, or 400, 401, 403 or 503 with text that is no token."""
+        bearer = credentials([it for name, it in received.headers if name == b"authorization"])
+        try:
+            async with self.audit.event("getToken", received) as event:
+                if isinstance(bearer, Refusal):
+                    raise InvalidRequest(bearer.description)
+                response = await self.issuance.issue(exchange(bearer, received.query), event)
+        except OAuthError as exc:
+            return errors.text(exc, presented=isinstance(bearer, str))
+        token = response.access_token
+        return Answer(200, HEADERS, f"{token.token_type} {token}".encode())
+
+
+def exchange(bearer: str, query: bytes) -> TokenRequest:
+    """The exchange that is meant: the bearer is the subject, the query says what for."""
+    asked = [(name, value) for name, value in forms.parse(query) if name in MAY_SAY]
+    return TokenRequest.parse(
+        [
+            ("grant_type", TOKEN_EXCHANGE),
+            ("subject_token", bearer),
+            ("subject_token_type", JWT),
+            *asked,
+        ]
+    )

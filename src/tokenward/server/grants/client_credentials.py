@@ -1,0 +1,29 @@
+"""Client credentials: a client asks for itself (RFC 6749 §4.4)."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from tokenward.oauth.errors import InvalidClient
+from tokenward.oauth.messages import CLIENT_CREDENTIALS, TokenRequest
+from tokenward.oauth.presented import NONE
+from tokenward.server.model import Client, Grant
+
+
+@dataclass(frozen=True, slots=True)
+class ClientCredentials:
+    """Only for clients that can prove who they are."""
+
+    name: ClassVar[str] = CLIENT_CREDENTIALS
+
+    async def redeem(self, request: TokenRequest, client: Client) -> Grant:
+        """The client's own right; its authentication is the grant."""
+        if not client or request.presented.method == NONE:
+            raise InvalidClient("this grant type needs client authentication")
+        return Grant(
+            caller=client.as_caller(),
+            client=client,
+            grant_type=self.name,
+            issuer=request.issuer,
+            targets=request.targets,
+            scope=request.scope,
+        )

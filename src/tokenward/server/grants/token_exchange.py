@@ -1,0 +1,63 @@
+"""Token exchange: somebody else's token for one of ours to give (RFC 8693)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from tokenward.oauth.errors import InvalidGrant, InvalidRequest
+from tokenward.oauth.messages import ACCESS_TOKEN, ID_TOKEN, JWT, TOKEN_EXCHANGE, TokenRequest
+from tokenward.server.model import NOBODY_ELSE, Caller, Client, Grant
+from tokenward.server.subjects import Subjects
+
+READABLE = frozenset({ACCESS_TOKEN, ID_TOKEN, JWT})
+GIVEN = frozenset({ACCESS_TOKEN, JWT})
+
+
+@dataclass(frozen=True, slots=True)
+class TokenExchange:
+    """For whoever holds a token of an issuer we trust; never earns a refresh token (§2.2.1)."""
+
+    subjects: Subjects
+    name: ClassVar[str] = TOKEN_EXCHANGE
+
+    async def redeem(self, request: TokenRequest, client: Client) -> Grant:
+        """The right of whom the subject token speaks of, and of who acts for them (§2.1)."""
+        token = request.require("subject_token")
+        if request.require("subject_token_type") not in READABLE:
+            raise InvalidRequest("subject_token_type: must be jwt, access_token or id_token")
+        if request.get("requested_token_type") not in GIVEN | {""}:
+            raise InvalidRequest("requested_token_type: must be access_token or jwt")
+        caller = await self.subjects.prove(token)
+        return Grant(
+            caller=caller,
+            client=client,
+            grant_type=self.name,
+            issuer=request.issuer,
+            targets=request.targets,
+            scope=request.scope,
+            actor=await self._actor(request, caller),
+        )
+
+    async def _actor(self, request: TokenRequest, caller: Caller) -> Caller:
+        """Who acts for the caller; one parameter without the other is an error (§2.1)."""
+        token, kind = request.get("actor_token"), request.get("actor_token_type")
+        if bool(token) != bool(kind):
+            raise InvalidRequest("actor_token and actor_token_type go together")
+        if not token:
+            return NOBODY_ELSE
+        if kind not in READABLE:
+            raise InvalidRequest("actor_token_type: must be jwt, access_token or id_token")
+        actor = await self.subjects.prove(token)
+        if not may_act(caller, actor):
+            raise InvalidGrant("the subject token does not allow this actor")
+        return actor
+
+
+def may_act(caller: Caller, actor: Caller) -> bool:
+    """Whether the subject token leaves room for this actor: its ``may_act`` claim (§4.4)."""
+    allowed = caller.claims.get("may_act")
+    if allowed is None:
+        return True
+    if not isinstance(allowed, Mapping) or not allowed:
+        return False
+    return all(actor.claims.get(name) == value for name, value in allowed.items())

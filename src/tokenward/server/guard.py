@@ -1,0 +1,274 @@
+"""Keeps slow, oversized and ambiguous requests away from the application.
+
+Law of this module: what two HTTP parsers could read differently is refused, not repaired, and
+nobody holds a connection without getting on with it.
+
+The parser (llhttp) is strict about framing by itself: it refuses Content-Length together with
+Transfer-Encoding or twice, bare CR and LF, folded lines, and control characters. What it lets
+pass, and every limit of time and size, is here.
+"""
+
+import asyncio
+import math
+import re
+from typing import Any, ClassVar, cast
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from tokenward.server.asgi import PUNCTUAL
+from tokenward.server.bounds import Limits, refusal
+
+# A path with or without a query, in printable ASCII: no absolute, authority or asterisk form,
+# no fragment (RFC 9112 §3.2.1). We are no proxy.
+_ORIGIN_FORM = re.compile(rb"/[!\"$-~]*")
+
+_EXTENSIONS: dict[str, object] = {PUNCTUAL: {}}
+
+_WAITING = "waiting for a request"
+_HEAD = "reading the head of a request"
+_BODY = "reading the body of a request"
+_ANSWERING = "answering all there is"
+_LAST = "answering what there is, and deaf to more"
+_LEAVING = "about to close"
+
+
+class _Refused(Exception):
+    """Ends the parsing of a request."""
+
+
+class Guard(HttpToolsProtocol):
+    """One connection, watched."""
+
+    limits: ClassVar[Limits] = Limits()
+
+    @classmethod
+    def within(cls, limits: Limits) -> type["Guard"]:
+        """The same with other limits."""
+        return type(cls.__name__, (cls,), {"limits": limits})
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._phase = _WAITING
+        self._verdict = 400
+        self._arrived = self._packet = 0
+        self._deadline = self.loop.time() + self.limits.head
+        self._stalled_at = math.inf
+        self._patience = self.limits.shortest()
+        self._timer = self.loop.call_later(self._patience, self._watch)
+        excess = len(self.connections) - self.limits.most_connections
+        if excess > self.limits.most_refused:
+            transport.abort()
+        elif excess > 0:
+            self._refuse(503)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._timer.cancel()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._phase is _LEAVING or self._phase is _LAST:
+            return
+        self._packet = len(data)
+        try:
+            while data:
+                try:
+                    self.parser.feed_data(data)
+                    break
+                except httptools.HttpParserUpgrade as upgrade:
+                    data = self._without_upgrade() + data[upgrade.args[0] :]
+        except httptools.HttpParserError:
+            self._refuse(self._verdict)
+        if self._phase is _HEAD or self._phase is _BODY:
+            self._arrived += self._packet
+            self._weigh()
+        self._packet = 0
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._phase = _HEAD
+        self._arrived = 0
+        self._deadline = self.loop.time() + self.limits.head
+
+    def on_headers_complete(self) -> None:
+        if (verdict := self._objection()) is not None:
+            self._verdict = verdict
+            raise _Refused
+        if self.parser.should_upgrade():
+            return  # data_received feeds it again, without the offer
+        self._phase = _BODY
+        self._deadline = self.loop.time() + self.limits.body
+        super().on_headers_complete()
+        cast("dict[str, Any]", self.scope)["extensions"] = _EXTENSIONS
+        # Fields of a chunked body's trailer end here from now on, not among the headers
+        # (RFC 9110 §6.5.1): who checks headers in front of us may not have looked at them.
+        self.headers = []
+
+    def on_message_complete(self) -> None:
+        if self._phase is _BODY:
+            super().on_message_complete()
+            self._phase, self._deadline = _ANSWERING, math.inf
+            if self.cycle.response_complete:
+                self._wait()
+
+    def on_response_complete(self) -> None:
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            self._phase, self._deadline = _LEAVING, self.loop.time() + self.limits.write
+            return
+        if self._phase is _LEAVING:
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        elif self._phase is _ANSWERING:
+            self._wait()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._stalled_at = self.loop.time()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._stalled_at = math.inf
+
+    def shutdown(self) -> None:
+        """Let what is complete be answered; what is not has a moment to become so."""
+        if self._phase is _BODY:
+            self._deadline = min(self._deadline, self.loop.time() + self.limits.leave)
+        super().shutdown()
+
+    def leave(self) -> None:
+        """Close, but not before the client could hear what we said.
+
+        Closing with something unread makes the kernel reset the connection, and the client might
+        lose the answer (RFC 9112 §9.6).
+        """
+        self._phase, self._deadline = _LEAVING, self.loop.time() + self.limits.leave
+        self.flow.resume_reading()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        else:
+            self.transport.close()
+
+    def _wait(self) -> None:
+        self._phase, self._deadline = _WAITING, self.loop.time() + self.limits.idle
+
+    def _objection(self) -> int | None:
+        """The status that says what is wrong with this head, if anything is."""
+        limits, version = self.limits, self.parser.get_http_version()
+        if len(self.url) > limits.longest_target:
+            return 414
+        if len(self.headers) > limits.most_fields or self._too_heavy():
+            return 431
+        if version not in ("1.1", "1.0"):
+            return 505
+        if (
+            not _ORIGIN_FORM.fullmatch(self.url)
+            or len(self.pipeline) >= limits.most_pipelined
+            or self._ambiguous(version)
+        ):
+            return 400
+        return None
+
+    def _ambiguous(self, version: str) -> bool:
+        fields = dict(self.headers)
+        if len(fields) < len(self.headers):
+            names = [name for name, _ in self.headers]
+            if names.count(b"host") > 1 or names.count(b"transfer-encoding") > 1:
+                return True
+        # RFC 9112 §3.2: 400 to any request of HTTP/1.1 that lacks a Host header field.
+        if b"host" not in fields and version == "1.1":
+            return True
+        # RFC 9112 §6.1: chunked or nothing, and nothing from HTTP/1.0.
+        coding = fields.get(b"transfer-encoding")
+        return coding is not None and (version == "1.0" or coding.lower() != b"chunked")
+
+    def _too_heavy(self) -> bool:
+        most = self.limits.longest_head
+        if self._arrived + self._packet <= most:
+            return False
+        return sum(len(name) + len(value) for name, value in self.headers) > most
+
+    def _weigh(self) -> None:
+        """Look at a request of which only a part has arrived."""
+        limits = self.limits
+        if self._phase is _HEAD:
+            if len(self.url) > limits.longest_target:
+                self._refuse(414)
+            elif self._arrived > limits.longest_target + limits.longest_head:
+                self._refuse(431)
+        elif self._arrived > limits.longest_request:
+            self._refuse(413)
+        else:
+            self.cycle.transport = _Polite(self)
+
+    def _without_upgrade(self) -> bytes:
+        """The head again, as if it did not offer another protocol (RFC 9110 §7.8: we may).
+
+        The parser takes the body of such a request for the other protocol, and there are clients
+        that offer HTTP/2 with every first request.
+        """
+        version = self.parser.get_http_version().encode()
+        lines = [self.parser.get_method() + b" " + self.url + b" HTTP/" + version]
+        lines += [name + b": " + value for name, value in self.headers if name != b"upgrade"]
+        return b"\r\n".join([*lines, b"", b""])
+
+    def _watch(self) -> None:
+        """Look at the clock once in a while, instead of setting it with every request."""
+        now = self.loop.time()
+        if now >= min(self._deadline, self._stalled_at + self.limits.write):
+            self._overdue(now)
+        if self.parser is not None:
+            delay = max(0.0, min(self._deadline - now, self._patience))
+            self._timer = self.loop.call_later(delay, self._watch)
+
+    def _overdue(self, now: float) -> None:
+        if self._phase is _LEAVING or now >= self._stalled_at + self.limits.write:
+            self.transport.abort()
+        elif self._phase is _WAITING:
+            self._phase, self._deadline = _LEAVING, now + self.limits.leave
+            self.transport.close()
+        elif self._phase is _HEAD and self._under_way():
+            self._deadline = now + self.limits.head
+        else:
+            self._refuse(408)
+
+    def _under_way(self) -> bool:
+        cycle: RequestResponseCycle | None = self.cycle  # None before the first request
+        return cycle is not None and not cycle.response_complete
+
+    def _refuse(self, status: int) -> None:
+        """Answer instead of the application, unless it has begun to; then leave."""
+        if self._under_way() and self._phase is not _BODY:
+            # Earlier requests of this connection get their answers, and these are the last.
+            self._phase, self._deadline = _LAST, math.inf
+            self.cycle.keep_alive = False
+            return
+        if self.pipeline:
+            self.transport.abort()
+            return
+        spoken = self._phase is _BODY and self.cycle.response_started
+        if self._phase is _BODY:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        if not spoken:
+            self.transport.write(refusal(status, self.server_state.default_headers))
+        self.leave()
+
+
+class _Polite(asyncio.Transport):
+    """The transport under an answer while the request is still coming in."""
+
+    def __init__(self, guard: Guard) -> None:
+        super().__init__()
+        self._guard = guard
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self._guard.transport.write(data)
+
+    def is_closing(self) -> bool:
+        return self._guard.transport.is_closing()
+
+    def close(self) -> None:
+        self._guard.leave()

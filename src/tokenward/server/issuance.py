@@ -1,0 +1,86 @@
+"""The spine: every token this server hands out comes through here.
+
+    TokenRequest -> Grant -> Authorization -> AccessToken
+
+Law of this module: it knows what each step is for, and nothing about how it is done.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from tokenward.oauth.errors import (
+    InvalidClient,
+    InvalidRequest,
+    UnauthorizedClient,
+    UnsupportedGrantType,
+)
+from tokenward.oauth.messages import (
+    ACCESS_TOKEN,
+    TOKEN_EXCHANGE,
+    AccessToken,
+    TokenRequest,
+    TokenResponse,
+)
+from tokenward.oauth.presented import Presented
+from tokenward.server.audit import Event
+from tokenward.server.grants import GrantType
+from tokenward.server.model import NOBODY, Authorization, Client
+from tokenward.server.policy import Policy
+from tokenward.server.registry import Registry
+
+
+class Source(Protocol):
+    """Where a token comes from: our own mint, or a broker of other people's."""
+
+    async def issue(self, authorization: Authorization) -> AccessToken:
+        """The token authorized, or one that may do less; raises ``OAuthError``."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Issuance:
+    """The steps from a request to a token, in order."""
+
+    registry: Registry
+    grant_types: Mapping[str, GrantType]
+    policy: Policy
+    sources: Mapping[str, Source]
+    """By the name of the token."""
+
+    async def issue(self, request: TokenRequest, event: Event) -> TokenResponse:
+        """Hand out a token, or say why not by raising an ``OAuthError``."""
+        event.request = request
+        client = event.client = await self.authenticate(request.presented)
+        grant_type = self.grant_type(request.grant_type, client)
+        grant = event.grant = await grant_type.redeem(request, client)
+        authorization = event.authorization = self.policy.decide(grant)
+        token = await self.sources[authorization.token].issue(authorization)
+        response = TokenResponse(
+            access_token=token, issued_token_type=self.issued_type(request, token)
+        )
+        event.issued(token)
+        return response
+
+    async def authenticate(self, presented: Presented) -> Client:
+        """Who sent this? Nobody is somebody too, who may do little (RFC 6749 §2.3)."""
+        return await self.registry.authenticate(presented) if presented else NOBODY
+
+    def grant_type(self, name: str, client: Client) -> GrantType:
+        """The grant type, if this client may use it (RFC 6749 §5.2)."""
+        if name not in self.grant_types:
+            raise UnsupportedGrantType(detail=f"asked for {name[:80]!r}")
+        if name not in client.grant_types:
+            if not client:
+                raise InvalidClient("this grant type needs client authentication")
+            raise UnauthorizedClient(detail=f"client {client.id!r} may use {client.grant_types}")
+        return self.grant_types[name]
+
+    def issued_type(self, request: TokenRequest, token: AccessToken) -> str:
+        """What an exchange answers about what it gives (RFC 8693 §2.2.1); others say nothing."""
+        if request.grant_type != TOKEN_EXCHANGE:
+            return ""
+        wanted = request.get("requested_token_type") or ACCESS_TOKEN
+        if wanted not in token.types:
+            raise InvalidRequest("requested_token_type: this token cannot be had in that form")
+        return wanted

@@ -1,0 +1,89 @@
+"""Which class is meant by a name: ours by name, anybody else's as ``module:Class``.
+
+To add one of ours, write its file and name it in ``BUILT_IN``. Nothing is imported before it is
+asked for by name. (Stores are named by URL, in ``stores/__init__.py``.)
+"""
+
+import re
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+
+from tokenward.server.values import Wrong, did_you_mean
+
+PROOF, UPSTREAM, PROFILE, GRANT = "proof", "upstream", "profile", "grant"
+
+_HERE = "tokenward.server"
+
+BUILT_IN: Mapping[str, Mapping[str, str]] = {
+    PROOF: {
+        "client_secret": f"{_HERE}.proofs.client_secret:ClientSecret",
+        "none": f"{_HERE}.proofs.none:NoProof",
+        "jwt": f"{_HERE}.proofs.jwt:Jwt",
+    },
+    UPSTREAM: {
+        "client_credentials": f"{_HERE}.upstreams.client_credentials:ClientCredentials",
+    },
+    PROFILE: {
+        "rfc9068": f"{_HERE}.profiles.rfc9068:Rfc9068",
+        "ims": f"{_HERE}.profiles.ims:Ims",
+        "okta": f"{_HERE}.profiles.okta:Okta",
+    },
+    GRANT: {
+        "client_credentials": f"{_HERE}.grants.client_credentials:ClientCredentials",
+        "token_exchange": f"{_HERE}.grants.token_exchange:TokenExchange",
+        "jwt_bearer": f"{_HERE}.grants.jwt_bearer:JwtBearer",
+    },
+}
+
+LATER: Mapping[str, frozenset[str]] = {
+    PROOF: frozenset({"private_key_jwt", "tls_client_auth", "key", "introspection"}),
+    UPSTREAM: frozenset(
+        {"refresh_token", "jwt_bearer", "token_exchange", "github_app", "textile_hub", "static"}
+    ),
+    PROFILE: frozenset({"hub"}),
+    GRANT: frozenset({"authorization_code", "refresh_token", "device_code"}),
+}
+"""What other pages of ours speak of, and this version does not have."""
+
+# What a class must have to be of that kind; any one of the alternatives.
+_CONTRACTS: Mapping[str, tuple[tuple[str, ...], ...]] = {
+    PROOF: (("methods", "authenticate"), ("trusted",)),
+    UPSTREAM: (("flow", "shared_by"),),
+    PROFILE: (("algorithm", "typ", "paths", "claims", "spoken"),),
+    GRANT: (("name", "redeem"),),
+}
+
+_FOREIGN = re.compile(r"(?P<module>[^\W\d]\w*(?:\.[^\W\d]\w*)*):(?P<name>[^\W\d]\w*)")
+
+
+def find(kind: str, name: str) -> type[Any]:
+    """The class; raises ``Wrong`` if there is none, or if it is not of that kind."""
+    if name in BUILT_IN[kind]:
+        return _load(kind, BUILT_IN[kind][name])
+    if _FOREIGN.fullmatch(name):
+        return _load(kind, name)
+    if name in LATER[kind]:
+        raise Wrong(
+            f"{name} comes with a later version",
+            f"this one has: {', '.join(sorted(BUILT_IN[kind]))}",
+        )
+    raise Wrong(
+        f"there is no such {kind}",
+        did_you_mean(name, BUILT_IN[kind]) or 'one that is not ours is written "module:Class"',
+    )
+
+
+def _load(kind: str, place: str) -> type[Any]:
+    module, _, name = place.partition(":")
+    try:
+        found = getattr(import_module(module), name, None)
+    except ImportError as exc:
+        raise Wrong(f"{place} cannot be imported: {exc}") from None
+    if not isinstance(found, type):
+        raise Wrong(f"the module {module} has no class {name}")
+    contracts = _CONTRACTS[kind]
+    if not any(all(hasattr(found, part) for part in contract) for contract in contracts):
+        wanted = ", or ".join(" and ".join(contract) for contract in contracts)
+        raise Wrong(f"{place} is no {kind}: one has {wanted}")
+    return found

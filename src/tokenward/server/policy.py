@@ -1,0 +1,246 @@
+"""May they? An ordered list of ``[[allow]]`` rules; what no rule allows is refused.
+
+Law of this module: pure, and nobody else makes an ``Authorization``. The same grant always gets
+the same answer, so it can be asked before anything is at stake (``tokenward explain``) and again
+when it is.
+
+The first rule whose conditions hold decides. Its conditions are the caller, the claims, the
+client, the grant type, the actor, the token, and that it covers all of the scope asked for.
+"""
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from tokenward.oauth.errors import (
+    InvalidScope,
+    InvalidTarget,
+    OAuthError,
+    ScopeRequired,
+    UnauthorizedClient,
+    UnknownScope,
+)
+from tokenward.oauth.scope import NOTHING, Scope
+from tokenward.server.model import Authorization, Grant
+
+ANY = "*"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """A token there is to ask for, as far as the policy needs to know it."""
+
+    name: str
+    audience: str = ""
+    """The other name it may be asked for by."""
+
+    issuer: str = ""
+    """The issuer of ours that mints it; ``""`` if it is fetched."""
+
+    scopes: Scope = NOTHING
+    """The vocabulary; where it is empty, scopes are ignored and not answered."""
+
+    default: Scope = NOTHING
+    """What is given to those who ask for no scope in particular."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """Allow this caller, if these claims hold, this token, with this scope."""
+
+    name: str
+    caller: str
+    token: str
+    scope: Scope = NOTHING
+    claims: Mapping[str, object] = field(default_factory=dict)
+    client: str = ""
+    """The registered client that must be asking; ``""`` for any, nobody included."""
+
+    actor: str = ""
+    """The caller who must be acting for them; ``""`` for any, nobody included."""
+
+    grant_types: frozenset[str] = frozenset()
+    """Empty for any."""
+
+    lifetime: float = math.inf
+    """Seconds."""
+
+
+# How far a rule came before a condition failed; further is nearer.
+_CALLER, _CLIENT, _GRANT_TYPE, _ACTOR, _CLAIMS, _TOKEN, _SCOPE, _HOLDS = range(8)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What one rule says to one grant."""
+
+    rule: Rule
+    reached: int
+    reason: str
+
+    @property
+    def holds(self) -> bool:
+        """Whether the rule decides."""
+        return self.reached == _HOLDS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """All rules, and all there is to ask for."""
+
+    rules: tuple[Rule, ...]
+    targets: Mapping[str, Target]
+    """By name."""
+
+    def decide(self, grant: Grant) -> Authorization:
+        """Agree to a grant, or refuse it.
+
+        Raises ``InvalidTarget`` if no rule allows such a token, ``InvalidScope`` if the scope is
+        too wide, ``UnauthorizedClient`` if only the grant type is in the way.
+        """
+        wanted = self._wanted(grant)
+        holding = list(self._holding(grant, wanted))
+        token = self._token(grant, wanted, holding)
+        rule = next(rule for rule in holding if rule.token == token)
+        return Authorization(
+            grant=grant,
+            token=token,
+            scope=self._scope(grant, rule),
+            lifetime=rule.lifetime,
+            rule=rule.name,
+        )
+
+    def explain(self, grant: Grant) -> list[Verdict]:
+        """What every rule says, in order; the first that holds for the token decides."""
+        wanted = self._wanted(grant)
+        return [self._consider(rule, grant, wanted) for rule in self.rules]
+
+    def _wanted(self, grant: Grant) -> frozenset[str]:
+        """The tokens a request may mean; all targets must lead to one (RFC 8707 §2)."""
+        here = {
+            target.name
+            for target in self.targets.values()
+            if not grant.issuer or target.issuer in ("", grant.issuer)
+        }
+        for asked in grant.targets:
+            here &= {name for name in here if asked in (name, self.targets[name].audience)}
+        if not here:
+            raise InvalidTarget(detail=f"nothing here is called {list(grant.targets)}")
+        return frozenset(here)
+
+    def _holding(self, grant: Grant, wanted: frozenset[str]) -> Iterator[Rule]:
+        for rule in self.rules:
+            if rule.caller in (grant.caller.name, ANY):
+                verdict = self._consider(rule, grant, wanted)
+                if verdict.reached == _HOLDS:
+                    yield rule
+
+    def _token(self, grant: Grant, wanted: frozenset[str], holding: list[Rule]) -> str:
+        """The token asked for, or the only one there is to ask for, or the caller's default."""
+        match sorted({rule.token for rule in holding}):
+            case [token]:
+                return token
+            case []:
+                raise self._refusal(grant, wanted)
+            case several if grant.caller.default in several:
+                return grant.caller.default
+            case several:
+                raise InvalidTarget(
+                    "say which token: audience is required", detail=f"it could be any of {several}"
+                )
+
+    def _scope(self, grant: Grant, rule: Rule) -> Scope:
+        target = self.targets[rule.token]
+        if not target.scopes:
+            return NOTHING
+        most = rule.scope if grant.client.scope is None else rule.scope & grant.client.scope
+        scope = grant.scope or (target.default & most) or most
+        if not scope:
+            raise ScopeRequired(detail=f"rule {rule.name!r} gives none by itself")
+        return scope
+
+    def _consider(self, rule: Rule, grant: Grant, wanted: frozenset[str]) -> Verdict:
+        """One rule, condition by condition; the order is that of ``reached``."""
+        reached, reason = _HOLDS, "holds"
+        client, target = grant.client, self.targets[rule.token]
+        if not _is_caller(rule, grant):
+            reached, reason = _CALLER, f"is for caller {rule.caller!r}"
+        elif rule.client not in ("", client.id):
+            reached, reason = _CLIENT, f"is for client {rule.client!r}"
+        elif rule.grant_types and grant.grant_type not in rule.grant_types:
+            reached, reason = _GRANT_TYPE, f"is for grant types {sorted(rule.grant_types)}"
+        elif rule.actor not in ("", ANY, grant.actor.name) or (rule.actor and not grant.actor):
+            reached, reason = _ACTOR, f"is for actor {rule.actor!r}"
+        elif missing := unlike(rule.claims, grant.caller.claims):
+            reached, reason = _CLAIMS, f"wants other claims: {', '.join(missing)}"
+        elif rule.token not in wanted:
+            reached, reason = _TOKEN, f"is for token {rule.token!r}"
+        elif target.scopes and (surplus := grant.scope - rule.scope):
+            reached, reason = _SCOPE, f"does not cover {surplus}"
+        elif target.scopes and client.scope is not None and (surplus := grant.scope - client.scope):
+            reached, reason = _SCOPE, f"client {client.id!r} is not registered for {surplus}"
+        return Verdict(rule=rule, reached=reached, reason=reason)
+
+    def _refusal(self, grant: Grant, wanted: frozenset[str]) -> OAuthError:
+        """The error, naming to the operator the rule that came nearest."""
+        verdicts = [self._consider(rule, grant, wanted) for rule in self.rules]
+        nearest = max(verdicts, key=lambda verdict: verdict.reached, default=None)
+        if nearest is None:
+            return InvalidTarget(detail="there are no rules")
+        detail = f"nearest rule {nearest.rule.name!r} {nearest.reason}"
+        if nearest.reached == _SCOPE:
+            unknown = grant.scope - self.targets[nearest.rule.token].scopes
+            if unknown:
+                return UnknownScope(detail=detail)
+            return InvalidScope("the scope is more than is allowed", detail=detail)
+        if nearest.reached == _GRANT_TYPE:
+            return UnauthorizedClient(detail=detail)
+        return InvalidTarget(detail=detail)
+
+
+def _is_caller(rule: Rule, grant: Grant) -> bool:
+    """``*`` is every registered client speaking for itself, and nobody's people."""
+    if rule.caller == ANY:
+        return bool(grant.client) and grant.caller.subject == grant.client.id
+    return rule.caller == grant.caller.name
+
+
+def unlike(wanted: Mapping[str, object], claims: Mapping[str, object]) -> list[str]:
+    """The names of the claims that are not as wanted."""
+    return [name for name, value in wanted.items() if not matches(value, _at(name, claims))]
+
+
+def matches(wanted: object, actual: object) -> bool:
+    """Whether a claim is as wanted; types are strict, and ``True`` is not ``1``.
+
+    A list in the rule means any of them; a list in the token means any of its members; in a
+    string, ``*`` stands for anything without ``:`` and ``/``, and ``**`` for anything at all.
+    """
+    if isinstance(wanted, list | tuple):
+        return any(matches(one, actual) for one in wanted)
+    if isinstance(actual, list | tuple):
+        return any(matches(wanted, one) for one in actual if not isinstance(one, list | tuple))
+    if isinstance(wanted, str) and isinstance(actual, str):
+        return wanted == actual or ("*" in wanted and _fits(wanted, actual))
+    return type(wanted) is type(actual) and wanted == actual
+
+
+def _fits(pattern: str, text: str) -> bool:
+    parts = re.split(r"(\*\*|\*)", pattern)
+    wild = {"**": r"(?s:.)*", "*": r"[^:/]*"}
+    return (
+        re.fullmatch("".join(wild.get(part) or re.escape(part) for part in parts), text) is not None
+    )
+
+
+def _at(path: str, claims: Mapping[str, object]) -> object:
+    """The claim of that name, or, where there is none, what a dotted path leads to."""
+    if path in claims:
+        return claims[path]
+    found: object = claims
+    for step in path.split("."):
+        if not isinstance(found, Mapping) or step not in found:
+            return None
+        found = found[step]
+    return found

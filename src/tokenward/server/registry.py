@@ -1,0 +1,43 @@
+"""Clients: who is registered here, and how each of them must show who it is."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from tokenward.oauth.errors import InvalidClient
+from tokenward.oauth.presented import Presented
+from tokenward.server.model import Client
+from tokenward.server.proofs import ClientProof
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registered:
+    """A client and its one way to authenticate."""
+
+    client: Client
+    proof: ClientProof = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registry:
+    """The clients that the configuration declares."""
+
+    clients: Mapping[str, Registered]
+    """By ``client_id``."""
+
+    stranger: Registered = field(repr=False)
+    """Somebody nobody is: refusing them takes as long as refusing a client with a wrong secret."""
+
+    async def authenticate(self, presented: Presented) -> Client:
+        """The client these credentials belong to; raises ``InvalidClient`` (RFC 6749 §5.2).
+
+        The client is found first, then its one registered method decides: the answer does not
+        tell an unknown client from a wrong secret or another method.
+        """
+        ids = [id for id, _ in presented.candidates if id in self.clients]
+        found = self.clients[ids[0]] if ids else self.stranger
+        if ids and presented.method not in found.proof.methods:
+            raise InvalidClient(
+                detail=f"client {found.client.id!r} does not use {presented.method}"
+            )
+        await found.proof.authenticate(presented, found.client)
+        return found.client

@@ -1,0 +1,98 @@
+"""``[callers.<name>]`` of somebody who vouches for others: an issuer whose people we believe."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from tokenward.remote.discovery import check_url
+from tokenward.server.config import Report, fill, settings_of, spelled
+from tokenward.server.settings.origins import browser_origins
+from tokenward.server.values import REPORTED, At
+
+PRESETS = {"github_actions": "https://token.actions.githubusercontent.com"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubjectTable:
+    """``[callers.<name>]`` of an issuer whose people we believe."""
+
+    proof: str
+    """How its people show who they are: `jwt`, or `module:Class`."""
+
+    default: str = ""
+    """The token meant when a request names none."""
+
+    origins: Annotated[frozenset[str], browser_origins] = frozenset()
+    """Browser applications that may ask from a page (CORS), such as `https://app.example.com`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubjectSettings:
+    """One issuer, or whoever else vouches for people."""
+
+    name: str
+    proof: Any
+    """Settings with a method ``trusted``, such as ``proofs.jwt.Jwt``."""
+
+    default: str = ""
+    origins: frozenset[str] = frozenset()
+
+
+def read_subject(
+    name: str, table: Mapping[str, object], cls: type, at: At, report: Report
+) -> SubjectSettings | None:
+    if "preset" in table and "preset" not in settings_of(cls):
+        issuer = PRESETS.get(str(table["preset"]), "")
+        report.error(
+            (*at, "preset"),
+            "presets come with a later version",
+            f'write issuer = "{issuer or "https://…"}" instead',
+        )
+        table = {"issuer": REPORTED, **table}
+        del table["preset"]
+    table = spelled(table, at, report, SubjectTable, cls)
+    common = fill(SubjectTable, table, at, report)
+    proof = fill(cls, table, at, report)
+    if common is None or proof is None:
+        return None
+    return SubjectSettings(name=name, proof=proof, default=common.default, origins=common.origins)
+
+
+def check_trust(subjects: Mapping[str, SubjectSettings], report: Report) -> None:
+    raw = [
+        name for name, subject in subjects.items() if getattr(subject.proof, "subject", "") == "raw"
+    ]
+    for name in raw[1:]:
+        report.error(
+            ("callers", name, "subject"),
+            f"callers.{raw[0]} has raw subjects already: two issuers may know two people by one "
+            "name",
+            'subject = "qualified"',
+        )
+    owners: dict[tuple[str, str], str] = {}
+    for name, subject in subjects.items():
+        at: At = ("callers", name)
+        issuer, audience = (getattr(subject.proof, key, "") for key in ("issuer", "audience"))
+        if issuer and (issuer, audience) in owners:
+            report.error(
+                (*at, "issuer"),
+                f"callers.{owners[issuer, audience]} trusts it for the same audience already",
+            )
+        owners.setdefault((issuer, audience), name)
+        _check_keys(at, subject.proof, report)
+
+
+def _check_keys(at: At, proof: object, report: Report) -> None:
+    """The keys must come from somewhere nobody can stand in for."""
+    if getattr(proof, "keys", None) is not None:
+        return
+    key = "jwks_uri" if getattr(proof, "jwks_uri", "") else "issuer"
+    if url := getattr(proof, key, ""):
+        try:
+            check_url(url)
+        except ValueError as exc:
+            report.error(
+                (*at, key),
+                f"its keys are fetched from there, so it {exc}",
+                "jwks_uri = … or keys = … say where they are, if they are elsewhere",
+            )

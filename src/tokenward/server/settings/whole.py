@@ -1,0 +1,222 @@
+"""All of it together: the settings of one server, made of the tables of one file."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from tokenward.clock import now
+from tokenward.server.config import Problem, Report, fill, spelled
+from tokenward.server.policy import Rule
+from tokenward.server.registry import Registered
+from tokenward.server.settings.callers import check_defaults, read_callers
+from tokenward.server.settings.clients import Metadata
+from tokenward.server.settings.issuers import IssuerSettings, read_issuers
+from tokenward.server.settings.rules import read_rules
+from tokenward.server.settings.subjects import SubjectSettings
+from tokenward.server.settings.tokens import TokenSettings, read_tokens
+from tokenward.server.stores import WrongStore, open_store
+from tokenward.server.values import Choice, Wrong, refusal, tables, text
+
+LARGEST_PORT = 65_535
+
+_LISTEN = re.compile(r"(?P<host>[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):(?P<port>[0-9]{1,5})")
+_KEY = re.compile(r"[A-Za-z0-9_-]{43}=?")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listen:
+    """Where the server waits for requests."""
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+
+
+def address(value: object) -> Listen:
+    """``host:port``; an IPv6 address is in brackets."""
+    match = _LISTEN.fullmatch(text(value))
+    if not match:
+        raise Wrong(
+            "must be an address and a port",
+            'such as "127.0.0.1:8080", "0.0.0.0:8080" for everybody, or "[::1]:8080"',
+        )
+    return Listen(host=match["host"].strip("[]"), port=port_number(match["port"]))
+
+
+def port_number(written: str) -> int:
+    """A TCP port; 0 lets the system choose one. Raises ``Wrong``."""
+    if not written.isascii() or not written.isdigit() or len(written) > len(str(LARGEST_PORT)):
+        raise Wrong("must be a port: a number up to 65535")
+    if int(written) > LARGEST_PORT:
+        raise Wrong("must be a port: a number up to 65535")
+    return int(written)
+
+
+def store_url(value: object) -> str:
+    """The URL of a store we have; nothing is opened."""
+    url = text(value)
+    try:
+        open_store(url, now)
+    except WrongStore as exc:
+        raise Wrong(str(exc)) from None
+    return url
+
+
+def key_text(value: object) -> str:
+    """32 bytes as base64url."""
+    if not _KEY.fullmatch(text(value)):
+        raise Wrong("must be 32 bytes in base64url: 43 letters, digits, - and _")
+    return text(value)
+
+
+def audit_mode(value: object) -> str:
+    """``behind``, until there is another."""
+    if value == "before":
+        raise Wrong('"before" comes with a later version', 'mode = "behind"')
+    return Choice(("behind",))(value)
+
+
+def rule_tables(value: object) -> tuple[object, ...]:
+    """A list of tables."""
+    if not isinstance(value, list):
+        exc = refusal(value, "a list of tables")
+        exc.hint = "write [[allow]] above every rule"
+        raise exc
+    return tuple(value)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerTable:
+    """The top of the file."""
+
+    store: Annotated[str, store_url] = "memory:"
+    """What is kept where: `sqlite:///var/lib/tokenward.db`, `sqlite:relative.db`, or `memory:`,
+    which forgets at the end. `DATABASE_URL` counts if nothing is said here."""
+
+    listen: Annotated[Listen, address] = field(default_factory=Listen)
+    """Address and port, `127.0.0.1:8080` unless said. The variable `PORT` changes the port."""
+
+    encryption_key: Annotated[str, key_text] = field(default="", repr=False)
+    """What secrets at rest are sealed with: 32 bytes in base64url, as `"${NAME}"`."""
+
+    encryption_key_file: str = ""
+    """The same key in a file, which is made if there is none; beside the database unless said."""
+
+    def __post_init__(self) -> None:
+        if self.encryption_key and self.encryption_key_file:
+            raise ValueError("encryption_key_file: and encryption_key are two keys: say one")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sections:
+    """Everything below it."""
+
+    issuer: str = ""
+    """Short for `[issuers.main]` with this `url`."""
+
+    audit: Annotated[Mapping[str, object], tables] = field(default_factory=dict)
+    """Where the trail of all requests goes."""
+
+    issuers: Annotated[Mapping[str, object], tables] = field(default_factory=dict)
+    """Who are we?"""
+
+    callers: Annotated[Mapping[str, object], tables] = field(default_factory=dict)
+    """Who may ask?"""
+
+    tokens: Annotated[Mapping[str, object], tables] = field(default_factory=dict)
+    """What is there to ask for?"""
+
+    allow: Annotated[tuple[object, ...], rule_tables] = ()
+    """Who may have what? `[[allow]]`, one table for each rule, in order."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditSettings:
+    """``[audit]``"""
+
+    to: str = "stdout"
+    """Where it goes, one JSON object a line: `stdout`, or the path of a file."""
+
+    mode: Annotated[Literal["behind"], audit_mode] = "behind"
+    """`behind`: written in batches, at most 50 ms after the answer."""
+
+    def __post_init__(self) -> None:
+        if not self.to:
+            raise ValueError('to: must be "stdout" or the path of a file')
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The settings of one server: complete, checked, and free of contradictions."""
+
+    store: str = field(default="memory:", repr=False)
+    listen: Listen = field(default_factory=Listen)
+    encryption_key: str = field(default="", repr=False)
+    encryption_key_file: str = ""
+    audit: AuditSettings = field(default_factory=AuditSettings)
+    issuers: Mapping[str, IssuerSettings] = field(default_factory=dict)
+    subjects: Mapping[str, SubjectSettings] = field(default_factory=dict)
+    clients: Mapping[str, Registered] = field(default_factory=dict)
+    """By client_id."""
+
+    metadata: Mapping[str, Metadata] = field(default_factory=dict)
+    """What clients say about themselves, by client_id."""
+
+    tokens: Mapping[str, TokenSettings] = field(default_factory=dict)
+    rules: tuple[Rule, ...] = ()
+    origins: frozenset[str] = frozenset()
+    """All origins of all callers."""
+
+    warnings: tuple[Problem, ...] = ()
+
+
+def read(document: Mapping[str, object], report: Report) -> Settings:
+    """Make settings of a document whose variables have been filled in.
+
+    Raises ``ConfigError`` with every mistake that can be told from here.
+    """
+    document = spelled(document, (), report, ServerTable, Sections)
+    top = fill(ServerTable, document, (), report)
+    sections = fill(Sections, document, (), report)
+    if sections is None:
+        report.settle()
+        raise AssertionError("something is missing, and nobody said why")
+    audit = fill(
+        AuditSettings,
+        spelled(sections.audit, ("audit",), report, AuditSettings),
+        ("audit",),
+        report,
+    )
+    issuers = read_issuers(sections.issuers, sections.issuer, report)
+    callers = read_callers(sections.callers, report)
+    tokens = read_tokens(sections.tokens, issuers, callers, report)
+    check_defaults(callers, tokens.declared, report)
+    rules = read_rules(sections.allow, callers, tokens, report)
+    if issuers.read and top and top.store == "memory:":
+        report.warn(
+            ("store",),
+            "memory: forgets the signing keys whenever the server stops, and with them "
+            "every token it has minted",
+            'store = "sqlite:///var/lib/tokenward.db"',
+        )
+    if not sections.tokens:
+        report.warn((), "there is nothing to ask for", "a token is a table: [tokens.reports]")
+    report.settle()
+    if top is None or audit is None:
+        raise AssertionError("something is missing, and nobody said why")
+    by_id = {one.registered.client.id: one for one in callers.clients.values()}
+    return Settings(
+        store=top.store,
+        listen=top.listen,
+        encryption_key=top.encryption_key,
+        encryption_key_file=top.encryption_key_file,
+        audit=audit,
+        issuers=issuers.read,
+        subjects=callers.subjects,
+        clients={id: one.registered for id, one in by_id.items()},
+        metadata={id: one.metadata for id, one in by_id.items()},
+        tokens=tokens.read,
+        rules=rules,
+        origins=callers.origins,
+        warnings=report.warnings,
+    )

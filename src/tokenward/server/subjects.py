@@ -1,0 +1,37 @@
+"""Who vouches for this token? Every issuer we trust is asked, and nobody else.
+
+Which issuer that is is never taken from the token: a proof knows its own, and refuses the rest.
+"""
+
+from dataclasses import dataclass
+from hashlib import sha256
+
+from tokenward.oauth.errors import InvalidGrant
+from tokenward.server.model import Caller
+from tokenward.server.proofs import NOT_VOUCHED_FOR, SubjectProof
+
+
+@dataclass(frozen=True, slots=True)
+class Subjects:
+    """All the subject proofs there are."""
+
+    proofs: tuple[SubjectProof, ...]
+
+    async def prove(self, token: str) -> Caller:
+        """The caller this token speaks of.
+
+        Raises ``InvalidGrant`` if nobody we trust vouches for it, and ``TemporarilyUnavailable``
+        if somebody might but cannot be asked just now.
+        """
+        digest = sha256(token.encode()).digest()
+        for proof in self.proofs:
+            if caller := proof.recall(digest):
+                return caller
+        refusal = InvalidGrant(NOT_VOUCHED_FOR, detail="no caller has this token's issuer")
+        for proof in self.proofs:
+            try:
+                if caller := await proof.prove(token, digest):
+                    return caller
+            except InvalidGrant as exc:  # another caller may trust that issuer for another audience
+                refusal = exc
+        raise refusal

@@ -1,0 +1,6 @@
+"""Real clients that nobody here wrote, against a running server.
+
+A test that needs node asks for the fixture `node`; its script lies beside it and finds the
+packages of `package.json`, which `./tokenward test --clients` installs from the lock file. Every
+test here carries the mark `clients`, given by this folder.
+"""

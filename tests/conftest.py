@@ -1,0 +1,37 @@
+"""What every test may use: one event loop backend, a whole server, and keys that are ready."""
+
+import itertools
+
+import pytest
+
+from tests.world import a_world
+from tokenward.jose.keys import SigningKey
+
+
+@pytest.fixture(scope="session")
+def anyio_backend():
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def rsa_keys():
+    """A few real RSA keys: making one takes longer than most tests."""
+    return [SigningKey.generate("RS256") for _ in range(4)]
+
+
+@pytest.fixture
+async def world(worlds):
+    async with worlds() as world:
+        yield world
+
+
+@pytest.fixture
+def worlds(tmp_path, monkeypatch, rsa_keys):
+    """Makes worlds: ``async with worlds(store=…) as world``."""
+    ready, generate = itertools.cycle(rsa_keys), SigningKey.generate
+
+    def dealt(algorithm, **more):
+        return next(ready) if algorithm == "RS256" else generate(algorithm, **more)
+
+    monkeypatch.setattr(SigningKey, "generate", dealt)
+    return lambda **options: a_world(tmp_path, **options)

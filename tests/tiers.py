@@ -1,0 +1,279 @@
+"""What `./tokenward test` runs: the tests, tier by tier, and at the end what ran and what did not.
+
+    ./tokenward test              the fast tier: needs nothing
+    ./tokenward test --clients    and real clients from npm and PyPI, against a running server
+    ./tokenward test --browser    and journeys in a real browser
+    ./tokenward test --all        everything, style, types and coverage too; nothing may be skipped
+    ./tokenward test tests/oauth -x -k scope    whatever else pytest understands goes to pytest
+
+Law: what did not run is named, with the command that would run it.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
+
+from bootstrap import debian  # noqa: E402 - found only now
+from bootstrap.steps import Failure, Steps  # noqa: E402
+from tests.clients import nodejs  # noqa: E402
+
+COVERED = 90
+"""Per cent of lines and branches that the tests must have been through."""
+
+BIN = Path(sys.executable).parent
+CHECKS: dict[str, Sequence[Sequence[str | Path]]] = {
+    "style": [
+        [BIN / "ruff", "format", "--check", "--quiet", ".", "tokenward"],
+        [BIN / "ruff", "check", "--quiet", ".", "tokenward"],
+    ],
+    "types": [[BIN / "mypy"], [BIN / "mypy", "bootstrap"]],
+    "imports": [[BIN / "lint-imports"]],
+}
+"""What is looked at without being run; under --all only."""
+
+MARKS = {"fast": "not clients and not browser", "clients": "clients", "browser": "browser"}
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
+NO_TESTS = 5
+"""pytest's exit status when it found nothing to run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How one tier ended."""
+
+    tier: str
+    words: str
+    good: bool = True
+    passed: int = 0
+    failed: int = 0
+    notes: tuple[str, ...] = ()
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One `./tokenward test`: what was asked for, and where to say how it goes."""
+
+    strict: bool
+    mark: str
+    arguments: list[str]
+    steps: Steps = field(default_factory=lambda: Steps(Path(sys.prefix) / ".tokenward" / "log"))
+
+    def check(self, tier: str) -> Outcome:
+        """Look at the source: silent when all is well."""
+        started = time.monotonic()
+        good = True
+        for command in CHECKS[tier]:
+            done = subprocess.run(  # noqa: S603 - tools of our own environment
+                command, cwd=ROOT, capture_output=True, text=True, check=False
+            )
+            if done.returncode:
+                good = False
+                sys.stdout.write(done.stdout + done.stderr)
+        return Outcome(
+            tier=tier,
+            words="good" if good else "FAILED, see above",
+            good=good,
+            passed=int(good),
+            failed=int(not good),
+            seconds=time.monotonic() - started,
+        )
+
+    def tests(self, tier: str, notes: Iterable[str] = (), **environment: str) -> Outcome:
+        """Run the tests of one tier."""
+        started = time.monotonic()
+        sys.stdout.write(f"\n── {tier} ──\n")
+        sys.stdout.flush()
+        with tempfile.TemporaryDirectory() as folder:
+            report = Path(folder) / "report.xml"
+            done = subprocess.run(  # noqa: S603 - pytest of our own environment
+                [*self._pytest(tier), f"--junitxml={report}", *self.arguments],
+                env={**os.environ, **environment, **self._strictness()},
+                cwd=ROOT,
+                check=False,
+            )
+            passed, failed, skipped = _count(report)
+        notes = (*notes, *(f"skipped: {name}" for name in skipped))
+        stopped = done.returncode not in {0, 1, NO_TESTS} and not failed
+        failed += int(stopped) + (len(skipped) if self.strict else 0)
+        words = f"{passed} passed, {failed} failed, {len(skipped)} skipped"
+        return Outcome(
+            tier=tier,
+            words="STOPPED, see above" if stopped else words,
+            good=not failed,
+            passed=passed,
+            failed=failed,
+            notes=notes,
+            seconds=time.monotonic() - started,
+        )
+
+    def clients(self) -> Outcome:
+        """Real clients; those from npm need a node, which is brought if it may be."""
+        notes: tuple[str, ...] = ()
+        try:
+            if self.strict and shutil.which("npm") is None and os.geteuid() == 0:
+                debian.install("npm", self.steps)
+            if not nodejs.installed():
+                self.steps.say("installing the npm clients (once)")
+                nodejs.install()
+            nodejs.find()
+        except (nodejs.Missing, Failure) as missing:
+            if self.strict:
+                return _missing("clients", str(missing))
+            notes = (f"no npm clients: {missing}",)
+        return self.tests("clients", notes)
+
+    def browser(self) -> Outcome:
+        """Journeys in Debian's Chromium."""
+        if not any((ROOT / "tests" / "browser").glob("test_*.py")):
+            return Outcome(tier="browser", words="there are no tests yet")
+        try:
+            if self.strict and _chromium() is None and os.geteuid() == 0:
+                debian.install("chromium", self.steps)
+        except Failure as failure:
+            return _missing("browser", str(failure))
+        chromium = _chromium()
+        if chromium is None:
+            remedy = f"there is no chromium; run: {debian.command('chromium')}"
+            return _missing("browser", remedy) if self.strict else _not_run("browser", remedy)
+        return self.tests("browser", TOKENWARD_CHROMIUM=chromium)
+
+    def coverage(self) -> Outcome:
+        """Whether the tests went through enough of the source."""
+        done = subprocess.run(  # noqa: S603 - coverage of our own environment
+            [
+                BIN / "coverage",
+                "report",
+                "--skip-covered",
+                "--precision=1",
+                f"--fail-under={COVERED}",
+            ],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        good = done.returncode == 0
+        if not good:
+            sys.stdout.write(done.stdout + done.stderr)
+        total = next((line for line in done.stdout.splitlines() if line.startswith("TOTAL")), "")
+        return Outcome(
+            tier="coverage",
+            words=f"{(total.split() or ['none'])[-1]} (at least {COVERED}%)",
+            good=good,
+            passed=int(good),
+            failed=int(not good),
+        )
+
+    def _pytest(self, tier: str) -> list[str]:
+        mark = f"({MARKS[tier]}) and ({self.mark})" if self.mark else MARKS[tier]
+        command = [sys.executable, "-m", "pytest", "-m", mark]
+        if self.strict:
+            command += ["--cov", "--cov-report="]
+            command += ["--cov-append"] if tier != "fast" else []
+        if tier == "fast" and not self.arguments:
+            # For one file, starting the workers would cost more than they save.
+            command += ["-n", "auto", "--maxprocesses=4", "--dist=loadfile"]
+        return [*command, "-q"] if not self.arguments else command
+
+    def _strictness(self) -> dict[str, str]:
+        return {"TOKENWARD_SKIP_NOTHING": "1"} if self.strict else {}
+
+
+def _count(report: Path) -> tuple[int, int, list[str]]:
+    """How many passed and failed, and who was skipped; a failure that is expected is a pass."""
+    passed, failed = 0, 0
+    skipped: list[str] = []
+    if not report.exists():
+        return passed, failed, skipped
+    for case in ET.parse(report).iter("testcase"):  # noqa: S314 - pytest's own words
+        left_out = case.find("skipped")
+        if case.find("failure") is not None or case.find("error") is not None:
+            failed += 1
+        elif left_out is not None and left_out.get("type") != "pytest.xfail":
+            name = f"{case.get('classname')}::{case.get('name')}"
+            skipped.append(f"{name} ({left_out.get('message')})")
+        else:
+            passed += 1
+    return passed, failed, skipped
+
+
+def _not_run(tier: str, remedy: str = "") -> Outcome:
+    """A tier that nobody asked for, or that could not run: by name, with what would help."""
+    names = sorted(path.stem for path in (ROOT / "tests" / tier).glob("test_*.py"))
+    words = f"not run: {remedy or f'./tokenward test --{tier}'}"
+    return Outcome(tier=tier, words=words, notes=(", ".join(names),) if names else ())
+
+
+def _missing(tier: str, why: str) -> Outcome:
+    return Outcome(tier=tier, words=f"FAILED: {why}", good=False, failed=1)
+
+
+def _chromium() -> str | None:
+    return next((found for name in CHROMIUM if (found := shutil.which(name))), None)
+
+
+def _tell(outcomes: list[Outcome]) -> int:
+    """The summary, one tier a line, closed by the line that counts; the exit status."""
+    sys.stdout.write("\n── all of it ──\n")
+    for outcome in outcomes:
+        took = "" if outcome.seconds is None else f"  ({outcome.seconds:.0f} s)"
+        sys.stdout.write(f"{outcome.tier:<9} {outcome.words}{took}\n")
+        sys.stdout.writelines(f"{'':<9} {note}\n" for note in outcome.notes)
+    passed = sum(outcome.passed for outcome in outcomes)
+    failed = sum(outcome.failed for outcome in outcomes)
+    sys.stdout.write(f"\n{passed} passed, {failed} failed\n")
+    return 0 if passed and all(outcome.good for outcome in outcomes) else 1
+
+
+def _here(argument: str, came_from: Path) -> str:
+    """An argument that names a test by where the caller is, as it is named from the checkout."""
+    path, colons, rest = argument.partition("::")
+    known = not path.startswith("-") and (came_from / path).exists()
+    return f"{came_from / path}{colons}{rest}" if known else argument
+
+
+def main(arguments: list[str]) -> int:
+    """Run what was asked for; the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="./tokenward test",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--clients", action="store_true", help="real clients, too")
+    parser.add_argument("--browser", action="store_true", help="a real browser, too")
+    parser.add_argument("--all", action="store_true", help="everything, and nothing skipped")
+    parser.add_argument("-m", dest="mark", default="", help="only tests with these marks")
+    asked, rest = parser.parse_known_args(arguments)
+    if asked.all and rest:
+        parser.error(f"--all runs everything, so it takes no {rest[0]}")
+    if Path.cwd() != ROOT:
+        rest = [_here(argument, Path.cwd()) for argument in rest]
+    run = Run(strict=asked.all, mark=asked.mark, arguments=rest)
+
+    plan: list[Callable[[], Outcome]] = [partial(run.tests, "fast")]
+    plan.append(run.clients if asked.clients or asked.all else partial(_not_run, "clients"))
+    plan.append(run.browser if asked.browser or asked.all else partial(_not_run, "browser"))
+    if asked.all:
+        plan = [*(partial(run.check, name) for name in CHECKS), *plan, run.coverage]
+    try:
+        return _tell([part() for part in plan])
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
