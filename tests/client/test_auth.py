@@ -507,3 +507,18 @@ def test_get_token_takes_its_settings_from_the_environment(issuer, monkeypatch):
     assert str(get_token(cache=TokenCache())) == "token-1"
     assert str(asyncio.run(aget_token(scope="a", cache=TokenCache()))) == "token-2"
     assert [asked.basic for asked in issuer.questions] == [("service-x", "s3cr3t")] * 2
+
+
+def test_get_token_exchanges_a_subjects_token(issuer):
+    kept = TokenCache()
+    for subject in "eyJ.alice", "eyJ.bob", "eyJ.alice":
+        get_token(issuer.url, subject_token=subject, audience="itwin", cache=kept)
+    mine = asyncio.run(
+        aget_token(issuer.url, subject_token="eyJ.alice", audience="itwin", cache=kept)
+    )
+    assert str(mine) == "token-1"
+    assert [asked.form["subject_token"] for asked in issuer.questions] == [
+        ["eyJ.alice"],
+        ["eyJ.bob"],
+    ]
+    assert {asked.form["grant_type"][0] for asked in issuer.questions} == {TOKEN_EXCHANGE}

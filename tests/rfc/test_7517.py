@@ -6,7 +6,7 @@ import pytest
 from cryptography import x509
 
 from tokenward.jose.jwk import members
-from tokenward.jose.keys import KeySet, UnusableKey, VerifyingKey
+from tokenward.jose.keys import KeySet, SigningKey, UnusableKey, VerifyingKey
 
 N = (
     "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWK"
@@ -104,6 +104,4 @@ def test_4_7_our_certificate_is_base64_with_padding_and_of_the_same_key(rsa_jwk)
 
 @pytest.fixture(scope="module")
 def rsa_jwk():
-    from tokenward.jose.keys import SigningKey
-
     return SigningKey.generate("RS256").public_jwk()

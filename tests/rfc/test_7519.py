@@ -2,7 +2,7 @@
 
 import pytest
 
-from tokenward.jose.jws import Expired, InvalidToken, parse
+from tokenward.jose.jws import Expired, InvalidToken, encode, parse
 from tokenward.jose.jwt import Expected, issuer_of, verify
 from tokenward.jose.keys import KeySet, SigningKey
 
@@ -64,34 +64,33 @@ def test_3_1_the_example_is_read_as_it_is_meant(key, keys):
     assert verify(key.sign(CLAIMS), keys, JOE, now=NOW) == CLAIMS
 
 
-BAD = [
-    ("4", {}, {}, "exp: missing"),
-    ("4.1.1", {"iss": "Joe"}, {}, "iss: "),
-    ("4.1.1", {"iss": ["joe"]}, {}, "iss: "),
-    ("4.1.2", {"sub": 7}, {}, "sub: "),
-    ("4.1.3", {"aud": "them"}, {}, "aud: not for us"),
-    ("4.1.3", {"aud": ["them", "US"]}, {}, "aud: not for us"),
-    ("4.1.3", {"aud": []}, {}, "aud: "),
-    ("4.1.3", {"aud": {"us": 1}}, {}, "aud: "),
-    ("4.1.4", {"exp": NOW}, {}, "exp: expired"),
-    ("4.1.4", {"exp": NOW - 1}, {}, "exp: expired"),
-    ("4.1.4", {"exp": str(NOW + 9)}, {}, "exp: not a date"),
-    ("4.1.5", {"nbf": NOW + 1}, {}, "nbf: not yet valid"),
-    ("4.1.5", {"nbf": "now"}, {}, "nbf: not a date"),
-    ("4.1.6", {"iat": "now"}, {}, "iat: not a date"),
-    ("4.1.7", {"jti": 1}, {}, "jti: "),
-]
-
-
 @pytest.mark.parametrize(
-    ("claims", "reason"), [pytest.param(c, r, id=f"{s} {c}") for s, c, _, r in BAD]
+    ("claims", "reason"),
+    [
+        ({"exp": ...}, "exp: missing"),
+        ({"iss": "Joe"}, "iss: "),
+        ({"iss": ["joe"]}, "iss: "),
+        ({"sub": 7}, "sub: "),
+        ({"aud": "them"}, "aud: not for us"),
+        ({"aud": ["them", "US"]}, "aud: not for us"),
+        ({"aud": []}, "aud: "),
+        ({"aud": {"us": 1}}, "aud: "),
+        ({"exp": NOW}, "exp: expired"),
+        ({"exp": NOW - 1}, "exp: expired"),
+        ({"exp": str(NOW + 9)}, "exp: not a date"),
+        ({"nbf": NOW + 1}, "nbf: not yet valid"),
+        ({"nbf": "now"}, "nbf: not a date"),
+        ({"iat": "now"}, "iat: not a date"),
+        ({"jti": 1}, "jti: "),
+    ],
+    ids=str,
 )
 def test_a_registered_claim_that_is_wrong(key, keys, claims, reason):
     good = {"iss": "joe", "aud": "us", "exp": NOW + 60}
     assert verify(key.sign(good), keys, OURS, now=NOW) == good
-    token = key.sign({**good, **claims} if claims else {"iss": "joe", "aud": "us"})
+    changed = {name: value for name, value in {**good, **claims}.items() if value is not ...}
     with pytest.raises(InvalidToken, match=f"^{reason}"):
-        verify(token, keys, OURS, now=NOW)
+        verify(key.sign(changed), keys, OURS, now=NOW)
 
 
 @pytest.mark.parametrize(
@@ -124,12 +123,6 @@ def test_4_members_are_unique(key, keys):
     payload = b'{"iss":"joe","exp":1300819380,"exp":9999999999}'
     token = key.sign(CLAIMS)
     header, _, signature = token.split(".")
-    twice = f"{header}.{key_segment(payload)}.{signature}"
+    twice = f"{header}.{encode(payload)}.{signature}"
     assert issuer_of(token) == "joe"
     assert issuer_of(twice) is None
-
-
-def key_segment(payload):
-    from tokenward.jose.jws import encode
-
-    return encode(payload)

@@ -146,7 +146,7 @@ class TokenCache:
                 raise _no_answer(patience)
             return _told(answer)
         finally:
-            pass
+            answer.cancel()
 
     def refuse(self, key: str, token: AccessToken) -> bool:
         """Say that ``token`` was not accepted; false if asking for another one has no point yet.

@@ -12,6 +12,7 @@ def get_token(
     client_id: str = "",
     client_secret: str = "",
     *,
+    subject_token: str = "",
     scope: str = "",
     audience: Several = "",
     resource: Several = "",
@@ -19,18 +20,12 @@ def get_token(
 ) -> AccessToken:
     """One token, in one line; the same one as long as it is good.
 
-    Settings and errors are those of ``TokenAuth.client_credentials``, and ``TokenError`` when
-    there is none to be had. ``str(token)`` is the token itself.
+    Settings and errors are those of ``TokenAuth.client_credentials``, or, with a
+    ``subject_token``, of ``TokenAuth.exchange``; and ``TokenError`` when there is no token to be
+    had. ``str(token)`` is the token itself.
     """
-    return TokenAuth.client_credentials(
-        issuer_or_token_url,
-        client_id,
-        client_secret,
-        scope=scope,
-        audience=audience,
-        resource=resource,
-        **options,
-    ).token()
+    who = issuer_or_token_url, client_id, client_secret, subject_token
+    return _auth(*who, scope=scope, audience=audience, resource=resource, **options).token()
 
 
 async def aget_token(
@@ -38,18 +33,46 @@ async def aget_token(
     client_id: str = "",
     client_secret: str = "",
     *,
+    subject_token: str = "",
     scope: str = "",
     audience: Several = "",
     resource: Several = "",
     **options: Unpack[Options],
 ) -> AccessToken:
     """As ``get_token``, for tasks."""
-    return await TokenAuth.client_credentials(
-        issuer_or_token_url,
-        client_id,
-        client_secret,
+    who = issuer_or_token_url, client_id, client_secret, subject_token
+    auth = _auth(*who, scope=scope, audience=audience, resource=resource, **options)
+    return await auth.atoken()
+
+
+def _auth(
+    where: str | TokenEndpoint,
+    client_id: str,
+    client_secret: str,
+    subject_token: str,
+    *,
+    scope: str,
+    audience: Several,
+    resource: Several,
+    **options: Unpack[Options],
+) -> TokenAuth:
+    if not subject_token:
+        return TokenAuth.client_credentials(
+            where,
+            client_id,
+            client_secret,
+            scope=scope,
+            audience=audience,
+            resource=resource,
+            **options,
+        )
+    return TokenAuth.exchange(
+        where,
+        subject_token=subject_token,
+        client_id=client_id,
+        client_secret=client_secret,
         scope=scope,
         audience=audience,
         resource=resource,
         **options,
-    ).atoken()
+    )

@@ -67,5 +67,5 @@ class Seal:
             raise SealBroken(f"{place}: not sealed by this version")
         try:
             return self.key.decrypt(sealed[1 : 1 + _NONCE], sealed[1 + _NONCE :], place.encode())
-        except InvalidTag:
+        except (InvalidTag, ValueError):
             raise SealBroken(f"{place}: sealed with another encryption key") from None

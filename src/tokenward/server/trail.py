@@ -6,6 +6,7 @@ cannot be accounted for is not handed out.
 """
 
 import asyncio
+import logging
 import os
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -14,6 +15,8 @@ from pathlib import Path
 import orjson
 
 from tokenward.oauth.errors import TemporarilyUnavailable
+
+_log = logging.getLogger("tokenward.server")
 
 BATCH_SECONDS = 0.05
 MOST_BYTES = 1_048_576
@@ -65,6 +68,10 @@ class Trail:
         self._due.set()
         if self._writer is not None:
             await self._writer
+        with suppress(OSError):
+            await self._flush()
+        if self._bytes:
+            _log.error("%d bytes of the audit trail could not be written", self._bytes)
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
@@ -78,7 +85,7 @@ class Trail:
             self._due.clear()
             with suppress(OSError):  # disk full: what is queued stays queued, and is tried again
                 await self._flush()
-            if self._lines:
+            if self._lines and not self._closed.is_set():
                 self._due.set()
 
     async def _flush(self) -> None:
