@@ -10,6 +10,7 @@ Law: what did not run is named, with the command that would run it.
 """
 
 import argparse
+import io
 import os
 import shutil
 import subprocess
@@ -258,6 +259,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--all", action="store_true", help="everything, and nothing skipped")
     parser.add_argument("-m", dest="mark", default="", help="only tests with these marks")
     asked, rest = parser.parse_known_args(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # not every terminal can draw a line
     if asked.all and rest:
         parser.error(f"--all runs everything, so it takes no {rest[0]}")
     if Path.cwd() != ROOT:

@@ -17,7 +17,8 @@ from tests.servers import Issuer
 from tests.upstream import Upstream
 from tokenward.jose import jws
 from tokenward.jose.keys import SigningKey
-from tokenward.server.app import Server
+from tokenward.server.app import Server, seal
+from tokenward.server.keyring import KeyRing
 from tokenward.server.settings import load
 
 US = "https://tokens.example.com"
@@ -193,6 +194,12 @@ class World:
     async def get_token(self, token, **query):
         headers = {"Authorization": f"Bearer {token}"}
         return await self.http.get("/getToken", headers=headers, params=query)
+
+    async def ring(self, issuer, algorithm="ES256"):
+        """An issuer's keys, as the server keeps them."""
+        shelf = self.server.store.shelf
+        keyring = KeyRing(shelf=shelf, seal=seal(self.settings, self.server.store))
+        return await keyring.ring(issuer, algorithm)
 
     def events(self):
         """What the audit trail says, once the server has closed it or had time to write it."""

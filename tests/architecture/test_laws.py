@@ -98,6 +98,25 @@ def test_the_bootstrap_needs_nothing_but_python():
     check_lawful(laws.imports_foreigners, paths, {"bootstrap"})
 
 
+@pytest.mark.parametrize(
+    ("package", "others"),
+    [
+        ("oauth", set()),
+        ("jose", {"cryptography", "joserfc", "orjson"}),
+        ("remote", {"httpx2", "httpcore2"}),
+        ("client", {"httpx2"}),
+        ("verifier", {"httpx2", "fastapi", "starlette"}),
+    ],
+)
+def test_each_package_needs_no_more_than_its_law_says(package, others):
+    check_lawful(laws.imports_foreigners, python(SOURCE / package), {"tokenward", *others})
+
+
+def test_only_one_file_of_the_verifier_needs_a_framework():
+    paths = [path for path in python(SOURCE / "verifier") if path.name != "fastapi.py"]
+    check_lawful(laws.imports_foreigners, paths, {"tokenward", "httpx2"})
+
+
 def test_a_start_loads_nothing_that_it_does_not_need():
     top = [
         alias.name

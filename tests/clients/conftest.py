@@ -1,11 +1,17 @@
-"""What the client tests may use: a node with its packages; and the mark that all of them carry."""
+"""What the client tests may use: a node with its packages, a server; and the mark of all of them."""
 
 import os
 from pathlib import Path
 
 import pytest
 
-from tests.clients import nodejs
+from tests.clients import nodejs, served
+from tests.leaks import ledger
+from tests.running import CONFIG, free_port, running
+from tests.servers import Issuer
+from tokenward.jose.keys import SigningKey
+
+__all__ = ["ledger", "running"]
 
 HERE = Path(__file__).parent
 
@@ -26,3 +32,18 @@ def node() -> nodejs.Node:
         if os.environ.get("TOKENWARD_SKIP_NOTHING"):
             raise
         pytest.skip(str(missing))
+
+
+@pytest.fixture(scope="session")
+def tokenward(running, ledger):
+    """A running server with an issuer of every dialect."""
+    with (
+        Issuer(SigningKey.generate("RS256")).serving() as friend,
+        running(
+            "clients",
+            files=served.settings(friend, free_port()),
+            environ=served.secrets(ledger),
+            arguments=("--config", CONFIG),
+        ) as server,
+    ):
+        yield served.Served(server=server, friend=friend, keys=server.keys())

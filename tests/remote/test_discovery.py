@@ -242,6 +242,12 @@ def test_unsound_urls_are_refused_and_not_asked(url):
         next(discover(url))
 
 
+@pytest.mark.parametrize("query", ["?", "?a=b", "/a?b"])
+def test_an_issuer_with_a_query_is_none(query):
+    with pytest.raises(RemoteError, match="no query"):
+        next(discover(ISSUER + query))
+
+
 @given(st.text(max_size=80) | st.from_regex(r"https?://[^/]{0,30}(/.{0,20})?", fullmatch=True))
 def test_any_text_is_a_sound_url_or_a_value_error(url):
     try:

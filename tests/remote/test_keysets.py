@@ -278,7 +278,9 @@ def test_without_any_keys_a_failure_is_told(issuer, hands, load, habit, path):
     with pytest.raises(RemoteError, match=BROKEN[habit]) as caught:
         load(keys)
     assert SECRET_TEXT not in caught.value.reason
-    assert keys.failure is caught.value
+    assert vars(keys.failure) == vars(caught.value)
+    # What is kept holds on to nothing that was at work when it happened.
+    assert keys.failure.__traceback__ is keys.failure.__context__ is keys.failure.__cause__ is None
 
 
 @pytest.mark.parametrize("habit", [*BROKEN, "other_issuer"])

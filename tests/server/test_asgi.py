@@ -10,6 +10,7 @@ from uvicorn.server import Server
 
 from tests.server.toys import HOME, SECRET, Echo, Wire, ask, front, request
 from tokenward.server.asgi import Front
+from tokenward.server.bounds import Limits
 from tokenward.server.serve import serving
 
 STANDING = {
@@ -31,7 +32,9 @@ def uvicorn(app):
             ready.set()
 
     server = Announcing(
-        Config(app, port=0, http="httptools", ws="none", log_config=None, access_log=False)
+        Config(
+            app, port=0, http="httptools", log_config=None, access_log=False, server_header=False
+        )
     )
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -331,8 +334,6 @@ def test_a_client_that_waits_for_leave_hears_a_refusal_at_once(url, method, path
 
 
 def test_half_a_body_is_waited_for_and_then_refused(carried):
-    from tokenward.server.bounds import Limits
-
     echo = Echo()
     options = {"limits": Limits(body=0.3)} if carried is serving else {}
     with (

@@ -648,7 +648,7 @@ async def test_a_short_retry_after_is_waited_for(broker, upstream):
 @pytest.mark.parametrize(
     ("status", "said", "told"), [(429, "60", 60), (503, "299", 299), (429, "7200", 300)]
 )
-async def test_a_retry_after_that_is_too_long_is_passed_on_and_heeded(  # noqa: PLR0917
+async def test_a_retry_after_that_is_too_long_is_passed_on_and_heeded(
     broker, upstream, hour, status, said, told
 ):
     upstream.answers += [says(status, THEIRS, Retry_After=said)]

@@ -167,6 +167,9 @@ def test_an_issuer_gives_its_own_tokens_and_fetched_ones_and_no_others():
     assert rules.decide(nightly(issuer="orders", targets=("itwin",))).token == "itwin"
     with pytest.raises(InvalidTarget):
         rules.decide(nightly(issuer="orders", targets=("reports",)))
+    with pytest.raises(InvalidTarget):
+        rules.decide(nightly(issuer="one that mints nothing", targets=("reports",)))
+    assert rules.decide(nightly(issuer="one that mints nothing")).token == "itwin"
 
 
 def test_star_is_every_registered_client_and_nobodys_people():

@@ -381,15 +381,15 @@ def test_the_mobile_samples_variables_may_stand_in_its_files(tmp_path):
 @pytest.mark.parametrize(
     ("environ", "places"),
     [
-        (
-            {"ITM_TOKEN_SERVER_SCOPE": "x"},
-            ["_CLIENT_ID", "_CLIENT_SECRET", "_AUTH0_DOMAIN"],
-        ),
+        ({"ITM_TOKEN_SERVER_SCOPE": "x"}, ["_CLIENT_ID", "_CLIENT_SECRET", "_AUTH0_DOMAIN"]),
+        ({"ITM_TOKEN_SERVER_PORT": "x"}, ["", "", "", "_PORT"]),
         (itm(CLIENT_SECRET=""), ["_CLIENT_SECRET"]),
+        (itm(CLIENT_SECRET="", CLIENT_SECRET_FILE="nowhere"), ["_CLIENT_SECRET"]),
         (itm(AUTH0_DOMAIN="http://dev-x.us.auth0.com"), ["_AUTH0_DOMAIN"]),
         (itm(AUTH0_DOMAIN="dev-x.us.auth0.com/path"), ["_AUTH0_DOMAIN"]),
-        (itm(AUTHORITY="http://ims.example.com", SCOPE='"', PORT="x"), ["_PORT", "_AUTHORITY"]),
-        (itm(CLIENT_SECRET_FILE="nowhere", CLIENT_SECRET=""), ["_CLIENT_SECRET"]),
+        (itm(AUTHORITY="http://ims.example.com"), ["_AUTHORITY"]),
+        (itm(AUTH0_DOMAIN="/", SCOPE='"', PORT="x"), ["_AUTH0_DOMAIN", "_PORT", "_SCOPE"]),
+        (itm(PORT="65536"), ["_PORT"]),
     ],
 )
 def test_what_is_wrong_with_the_mobile_samples_variables_is_told_by_their_names(
@@ -398,8 +398,9 @@ def test_what_is_wrong_with_the_mobile_samples_variables_is_told_by_their_names(
     with pytest.raises(ConfigError) as caught:
         find(tmp_path, environ)
     told = [problem.place for problem in caught.value.problems]
-    assert set(told) >= {f"ITM_TOKEN_SERVER{place}" for place in places}
-    assert all(place.startswith("ITM_TOKEN_SERVER_") for place in told)
+    assert len(told) == len(places)
+    for place, expected in zip(told, places, strict=True):
+        assert place.startswith(f"ITM_TOKEN_SERVER{expected}")
     assert "secret}" not in str(caught.value)
 
 

@@ -427,6 +427,18 @@ def test_what_may_well_be_meant_is_not_warned_of(tmp_path, edit):
     assert load(written(tmp_path, (edit,)), ENVIRON).warnings == ()
 
 
+def test_two_fetched_tokens_may_have_one_audience_but_need_their_names(tmp_path):
+    edits = (
+        after(ITWIN, 'audience = "https://api.example.com/theirs"'),
+        add(
+            OTHER_TOKEN + 'audience = "https://api.example.com/theirs"\n'
+            '[[allow]]\ncaller = "nightly"\ntoken = "other"'
+        ),
+    )
+    (warning,) = map(str, load(written(tmp_path, edits), ENVIRON).warnings)
+    assert "tokens.other.audience: is the audience of tokens.itwin too" in warning
+
+
 def test_a_rule_for_all_clients_comes_before_one_for_a_client(tmp_path):
     edits = (
         ((ROBOTS, 'name = "all"')),
@@ -517,15 +529,14 @@ def test_all_mistakes_come_at_once_in_the_order_of_the_file(tmp_path):
     ]
 
 
-WORDS = st.sampled_from(
-    (
-        "issuers callers tokens allow audit main mobile nightly reports proof jwt none client_secret "
-        "issuer audience secrets grant_types token_exchange scope scopes default lifetime upstream "
-        "client_credentials client_id url profile ims okta algorithm RS256 caller token claims name "
-        "keys https://x.example.com http://localhost 15m * ** reports:read from introspectors store "
-        "memory: listen 127.0.0.1:1 origins subject raw actor client preset github_actions"
-    ).split()
-)
+VOCABULARY = """
+issuers callers tokens allow audit main mobile nightly reports proof jwt none client_secret issuer
+audience secrets grant_types token_exchange scope scopes default lifetime upstream client_id url
+client_credentials profile ims okta algorithm RS256 caller token claims name keys 15m * ** from
+https://x.example.com http://localhost reports:read introspectors store memory: listen raw actor
+127.0.0.1:1 origins subject client preset github_actions
+"""
+WORDS = st.sampled_from(VOCABULARY.split())
 VALUES = st.recursive(
     WORDS | st.text(max_size=5) | st.integers() | st.booleans() | st.floats() | st.datetimes(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=4),

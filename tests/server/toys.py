@@ -8,6 +8,7 @@ import json
 import socket
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import ClassVar
 from urllib.parse import urlsplit
@@ -150,6 +151,17 @@ class Wire:
         self.socket.sendall(data)
         return self
 
+    def push(self, pieces, until):
+        """Say all of this, or so many bytes of it, unless the server cuts us off; how many."""
+        sent = 0
+        with suppress(ConnectionError):
+            for piece in pieces:
+                self.socket.sendall(piece)
+                sent += len(piece)
+                if sent >= until:
+                    break
+        return sent
+
     def hear(self, *, bodiless=False):
         """The next answer; ``None`` if the server closed instead."""
         while b"\r\n\r\n" not in self.buffer:
@@ -171,15 +183,13 @@ class Wire:
 
     def closed(self):
         """Whether the server says nothing more and closes; waits for it."""
-        while self._more():
-            pass
+        with suppress(ConnectionError):
+            while self._more():
+                pass
         return self.buffer == b""
 
     def _more(self):
-        try:
-            data = self.socket.recv(65536)
-        except ConnectionError:
-            return False
+        data = self.socket.recv(65536)
         self.buffer += data
         return bool(data)
 
@@ -207,8 +217,13 @@ def eventually(true, within=5.0):
     return True
 
 
+def tell(line):
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
 async def stopped():
-    print("stopped", flush=True)
+    tell("stopped")
 
 
 if __name__ == "__main__":
@@ -216,5 +231,5 @@ if __name__ == "__main__":
         front(stop=stopped),
         port=int(sys.argv[1]),
         drain=float(sys.argv[2]),
-        ready=lambda url: print(url, flush=True),
+        ready=tell,
     )

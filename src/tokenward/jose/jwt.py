@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import cast
 
-from tokenward.jose.jws import Expired, InvalidToken, UnknownKey, kind_of, load_object, parse, parts
+from tokenward.jose.jws import Expired, InvalidToken, UnknownKey, kind_of, load_object, parts
 from tokenward.jose.keys import ALGORITHMS, KeySet
 
 Claims = Mapping[str, object]
@@ -147,7 +147,8 @@ def issuer_of(token: str) -> str | None:
     Unverified: good for choosing keys, for nothing else.
     """
     try:
-        issuer = load_object(parse(token).payload).get("iss")
+        _, payload, _, _ = parts(token)
+        issuer = load_object(payload).get("iss")
     except (InvalidToken, ValueError):
         return None
     return issuer if isinstance(issuer, str) else None

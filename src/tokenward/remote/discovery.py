@@ -54,6 +54,8 @@ def discover(issuer: str) -> Flow[Metadata]:
     """
     try:
         parts = check_url(issuer)
+        if "?" in issuer:  # RFC 8414 §2
+            raise ValueError("must have no query")  # noqa: TRY301
     except ValueError as exc:
         raise RemoteError(f"the issuer's URL {exc}") from None
     for url in _places(issuer, parts):

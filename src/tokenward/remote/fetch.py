@@ -36,16 +36,13 @@ DEADLINE = 10.0
 """Seconds for a whole conversation: names, handshakes, every request and answer."""
 
 GRACE = 0.2
-
 LIMIT = 256 * 1024
 """Bytes of one body, as sent and as unpacked."""
 
 LONGEST_RETRY = 3_600.0
 """Seconds; whoever asks us to stay away for longer is asked again after this."""
 
-_TRANSIENT = frozenset({408, 429})
 _CODE = re.compile(r"[a-z][a-z0-9_.-]{0,39}")
-_DELTA_SECONDS = re.compile(r"[0-9]{1,9}")
 
 
 class RemoteError(Exception):
@@ -73,6 +70,11 @@ class RemoteError(Exception):
 
         self.code = code
         """The ``error`` of RFC 6749 §5.2, if the answer had one that looks like one."""
+
+    def again(self) -> "RemoteError":
+        """The same error, to raise once more: without the frames this one has gone through."""
+        told = {name: vars(self)[name] for name in ("status", "retry_after", "transient", "code")}
+        return RemoteError(self.reason, **told)
 
 
 def run(
@@ -133,7 +135,7 @@ def json_object(response: httpx2.Response, *, expect: int = 200) -> dict[str, ob
 
 def retry_after(value: str, *, now: float) -> float | None:
     """Seconds until then, at most an hour; ``None`` if it says nothing (RFC 9110 §10.2.3)."""
-    if _DELTA_SECONDS.fullmatch(value):
+    if value.isascii() and value.isdigit() and len(value) < 10:  # noqa: PLR2004
         return min(float(value), LONGEST_RETRY)
     then = _date(value)
     return None if then is None else max(0.0, min(then - now, LONGEST_RETRY))
@@ -233,7 +235,7 @@ def _refused(response: httpx2.Response) -> RemoteError:
         retry_after=retry_after(
             headers.get("Retry-After", ""), now=clock.now() if now is None else now
         ),
-        transient=status in _TRANSIENT or status >= HTTPStatus.INTERNAL_SERVER_ERROR,
+        transient=status in (408, 429) or status >= HTTPStatus.INTERNAL_SERVER_ERROR,
         code=code if isinstance(code, str) and _CODE.fullmatch(code) else "",
     )
 
@@ -251,6 +253,7 @@ def _fault(exc: Exception, request: httpx2.Request) -> RemoteError:
     raise exc
 
 
+# Exceptions, what they say about the host, and whether that may pass.
 _KINDS: tuple[tuple[tuple[type[BaseException], ...], str, bool], ...] = (
     (
         (UnreadableCertificates,),
@@ -268,7 +271,6 @@ _KINDS: tuple[tuple[tuple[type[BaseException], ...], str, bool], ...] = (
     ),
     ((zlib.error,), "answered something that cannot be unpacked", False),
 )
-"""Exception, what it says about the host, and whether it may pass."""
 
 
 def _kind(fault: BaseException) -> tuple[str, bool]:

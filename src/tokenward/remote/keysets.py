@@ -231,12 +231,14 @@ class RemoteKeys:
     def _fail(self, failure: RemoteError) -> None:
         wanted = min(failure.retry_after or 0.0, LONGEST_PAUSE)
         self._paused_at, self._paused_for = self._clock(), max(self._shortest_pause, wanted)
-        self.failure = failure
+        self.failure = failure.again()
         self._fetches += 1
 
     def _insist(self) -> None:
         if self.current.keys:
             return
-        raise self.failure or RemoteError(
+        if self.failure:
+            raise self.failure.again()
+        raise RemoteError(
             f"{self._issuer or self._jwks_uri} publishes no key we can use", transient=True
         )

@@ -35,6 +35,9 @@ class Limits:
     longest_request: int = 1024 * 1024
     """Everything, as it comes over the wire; applications may want less."""
 
+    most_ignored: int = 32 * 1024 * 1024
+    """What a client that has been refused may still send until it hears so."""
+
     most_pipelined: int = 16
     """Requests that wait for the answer to an earlier one of their connection."""
 

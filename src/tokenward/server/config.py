@@ -94,9 +94,7 @@ class Report:
 
     def _note(self, notes: list[tuple[int, Problem]], at: At, message: str, hint: str) -> None:
         line, place = self.places(at)
-        problem = Problem(
-            place=self._cleaned(place), message=self._cleaned(message), hint=self._cleaned(hint)
-        )
+        problem = Problem(place=place, message=self._cleaned(message), hint=self._cleaned(hint))
         if (line, problem) not in notes:
             notes.append((line, problem))
 
@@ -147,9 +145,13 @@ def _settings_of(cls: type) -> dict[str, Setting]:
     return {setting.key: setting for setting in found}
 
 
-@lru_cache
 def documentation(cls: type) -> dict[str, str]:
     """What the source says below each setting, by key; nothing if there is no source."""
+    return _documentation(cls)
+
+
+@lru_cache
+def _documentation(cls: type) -> dict[str, str]:
     said = {key: words for base in cls.__bases__ for key, words in documentation(base).items()}
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(cls)))

@@ -100,7 +100,7 @@ class Environment:
                 )
                 for line in astray
             ]
-        return cls(directory=directory, layers=tuple(layers), warnings=tuple(warnings))
+        return cls(directory=directory.resolve(), layers=tuple(layers), warnings=tuple(warnings))
 
     def find(self, name: str) -> str | None:
         """The variable, or what is in the file that ``<name>_FILE`` names; ``None`` if neither.

@@ -25,7 +25,8 @@ _ORIGIN_FORM = re.compile(rb"/[!\"$-~]*")
 
 _EXTENSIONS: dict[str, object] = {PUNCTUAL: {}}
 
-_WAITING = "waiting for a request"
+_WAITING = "waiting for the first request"
+_IDLE = "waiting for another request"
 _HEAD = "reading the head of a request"
 _BODY = "reading the body of a request"
 _ANSWERING = "answering all there is"
@@ -52,6 +53,7 @@ class Guard(HttpToolsProtocol):
         self._phase = _WAITING
         self._verdict = 400
         self._arrived = self._packet = 0
+        self._stopping = False
         self._deadline = self.loop.time() + self.limits.head
         self._stalled_at = math.inf
         self._patience = self.limits.shortest()
@@ -68,6 +70,9 @@ class Guard(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         if self._phase is _LEAVING or self._phase is _LAST:
+            self._arrived += len(data)
+            if self._arrived > self.limits.most_ignored:
+                self.transport.abort()
             return
         self._packet = len(data)
         try:
@@ -99,6 +104,8 @@ class Guard(HttpToolsProtocol):
         self._phase = _BODY
         self._deadline = self.loop.time() + self.limits.body
         super().on_headers_complete()
+        if self._stopping:
+            self.cycle.keep_alive = False
         cast("dict[str, Any]", self.scope)["extensions"] = _EXTENSIONS
         # Fields of a chunked body's trailer end here from now on, not among the headers
         # (RFC 9110 §6.5.1): who checks headers in front of us may not have looked at them.
@@ -133,10 +140,17 @@ class Guard(HttpToolsProtocol):
         self._stalled_at = math.inf
 
     def shutdown(self) -> None:
-        """Let what is complete be answered; what is not has a moment to become so."""
-        if self._phase is _BODY:
+        """Answer what has been asked, and what is being asked if it is complete in a moment.
+
+        Somebody who has just connected may have asked already, and we only have not looked yet.
+        """
+        self._stopping = True
+        if self._under_way():
+            self.cycle.keep_alive = False
+        if self._phase is _IDLE:
+            self.transport.close()
+        elif self._phase in (_WAITING, _HEAD, _BODY):
             self._deadline = min(self._deadline, self.loop.time() + self.limits.leave)
-        super().shutdown()
 
     def leave(self) -> None:
         """Close, but not before the client could hear what we said.
@@ -152,7 +166,7 @@ class Guard(HttpToolsProtocol):
             self.transport.close()
 
     def _wait(self) -> None:
-        self._phase, self._deadline = _WAITING, self.loop.time() + self.limits.idle
+        self._phase, self._deadline = _IDLE, self.loop.time() + self.limits.idle
 
     def _objection(self) -> int | None:
         """The status that says what is wrong with this head, if anything is."""
@@ -226,7 +240,7 @@ class Guard(HttpToolsProtocol):
     def _overdue(self, now: float) -> None:
         if self._phase is _LEAVING or now >= self._stalled_at + self.limits.write:
             self.transport.abort()
-        elif self._phase is _WAITING:
+        elif self._phase is _WAITING or self._phase is _IDLE:
             self._phase, self._deadline = _LEAVING, now + self.limits.leave
             self.transport.close()
         elif self._phase is _HEAD and self._under_way():

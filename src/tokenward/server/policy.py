@@ -10,7 +10,7 @@ client, the grant type, the actor, the token, and that it covers all of the scop
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tokenward.oauth.errors import (
@@ -93,6 +93,39 @@ class Policy:
     targets: Mapping[str, Target]
     """By name."""
 
+    _here: Mapping[str, frozenset[str]] = field(init=False, repr=False)
+    """The tokens to be had at each issuer, by its name; ``""`` for the whole origin."""
+
+    _fetched: frozenset[str] = field(init=False, repr=False)
+    """The tokens that no issuer of ours mints: to be had everywhere."""
+
+    _called: Mapping[str, frozenset[str]] = field(init=False, repr=False)
+    """The tokens that a target may mean."""
+
+    _of: Mapping[str, tuple[Rule, ...]] = field(init=False, repr=False)
+    """The rules that may concern a caller, in order, where any rule names them."""
+
+    def __post_init__(self) -> None:
+        targets = self.targets.values()
+        issuers = {"", *(target.issuer for target in targets)}
+        names = {name for target in targets for name in (target.name, target.audience) if name}
+        here = {
+            issuer: frozenset(it.name for it in targets if not issuer or it.issuer in ("", issuer))
+            for issuer in issuers
+        }
+        called = {
+            name: frozenset(it.name for it in targets if name in (it.name, it.audience))
+            for name in names
+        }
+        of = {
+            caller: tuple(rule for rule in self.rules if rule.caller in (caller, ANY))
+            for caller in {ANY, *(rule.caller for rule in self.rules)}
+        }
+        object.__setattr__(self, "_here", here)
+        object.__setattr__(self, "_fetched", frozenset(it.name for it in targets if not it.issuer))
+        object.__setattr__(self, "_called", called)
+        object.__setattr__(self, "_of", of)
+
     def decide(self, grant: Grant) -> Authorization:
         """Agree to a grant, or refuse it.
 
@@ -100,12 +133,12 @@ class Policy:
         too wide, ``UnauthorizedClient`` if only the grant type is in the way.
         """
         wanted = self._wanted(grant)
-        holding = list(self._holding(grant, wanted))
-        token = self._token(grant, wanted, holding)
-        rule = next(rule for rule in holding if rule.token == token)
+        rules = self._of.get(grant.caller.name) or self._of[ANY]
+        holding = [rule for rule in rules if self._fault(rule, grant, wanted) is None]
+        rule = holding[0] if len(holding) == 1 else self._one_of(holding, grant, wanted)
         return Authorization(
             grant=grant,
-            token=token,
+            token=rule.token,
             scope=self._scope(grant, rule),
             lifetime=rule.lifetime,
             rule=rule.name,
@@ -114,41 +147,30 @@ class Policy:
     def explain(self, grant: Grant) -> list[Verdict]:
         """What every rule says, in order; the first that holds for the token decides."""
         wanted = self._wanted(grant)
-        return [self._consider(rule, grant, wanted) for rule in self.rules]
+        return [self._verdict(rule, grant, wanted) for rule in self.rules]
 
     def _wanted(self, grant: Grant) -> frozenset[str]:
         """The tokens a request may mean; all targets must lead to one (RFC 8707 §2)."""
-        here = {
-            target.name
-            for target in self.targets.values()
-            if not grant.issuer or target.issuer in ("", grant.issuer)
-        }
+        wanted = self._here.get(grant.issuer, self._fetched)
         for asked in grant.targets:
-            here &= {name for name in here if asked in (name, self.targets[name].audience)}
-        if not here:
+            wanted = wanted & self._called.get(asked, frozenset())
+        if not wanted:
             raise InvalidTarget(detail=f"nothing here is called {list(grant.targets)}")
-        return frozenset(here)
+        return wanted
 
-    def _holding(self, grant: Grant, wanted: frozenset[str]) -> Iterator[Rule]:
-        for rule in self.rules:
-            if rule.caller in (grant.caller.name, ANY):
-                verdict = self._consider(rule, grant, wanted)
-                if verdict.reached == _HOLDS:
-                    yield rule
-
-    def _token(self, grant: Grant, wanted: frozenset[str], holding: list[Rule]) -> str:
-        """The token asked for, or the only one there is to ask for, or the caller's default."""
-        match sorted({rule.token for rule in holding}):
-            case [token]:
-                return token
-            case []:
-                raise self._refusal(grant, wanted)
-            case several if grant.caller.default in several:
-                return grant.caller.default
-            case several:
-                raise InvalidTarget(
-                    "say which token: audience is required", detail=f"it could be any of {several}"
-                )
+    def _one_of(self, holding: list[Rule], grant: Grant, wanted: frozenset[str]) -> Rule:
+        """The first rule for the only token there is to ask for, or for the caller's default."""
+        tokens = sorted({rule.token for rule in holding})
+        if not tokens:
+            raise self._refusal(grant, wanted)
+        if len(tokens) == 1:
+            return holding[0]
+        for rule in holding:
+            if rule.token == grant.caller.default:
+                return rule
+        raise InvalidTarget(
+            "say which token: audience is required", detail=f"it could be any of {tokens}"
+        )
 
     def _scope(self, grant: Grant, rule: Rule) -> Scope:
         target = self.targets[rule.token]
@@ -160,31 +182,35 @@ class Policy:
             raise ScopeRequired(detail=f"rule {rule.name!r} gives none by itself")
         return scope
 
-    def _consider(self, rule: Rule, grant: Grant, wanted: frozenset[str]) -> Verdict:
-        """One rule, condition by condition; the order is that of ``reached``."""
-        reached, reason = _HOLDS, "holds"
-        client, target = grant.client, self.targets[rule.token]
-        if not _is_caller(rule, grant):
-            reached, reason = _CALLER, f"is for caller {rule.caller!r}"
-        elif rule.client not in ("", client.id):
-            reached, reason = _CLIENT, f"is for client {rule.client!r}"
-        elif rule.grant_types and grant.grant_type not in rule.grant_types:
-            reached, reason = _GRANT_TYPE, f"is for grant types {sorted(rule.grant_types)}"
-        elif rule.actor not in ("", ANY, grant.actor.name) or (rule.actor and not grant.actor):
-            reached, reason = _ACTOR, f"is for actor {rule.actor!r}"
-        elif missing := unlike(rule.claims, grant.caller.claims):
-            reached, reason = _CLAIMS, f"wants other claims: {', '.join(missing)}"
-        elif rule.token not in wanted:
-            reached, reason = _TOKEN, f"is for token {rule.token!r}"
-        elif target.scopes and (surplus := grant.scope - rule.scope):
-            reached, reason = _SCOPE, f"does not cover {surplus}"
-        elif target.scopes and client.scope is not None and (surplus := grant.scope - client.scope):
-            reached, reason = _SCOPE, f"client {client.id!r} is not registered for {surplus}"
+    def _verdict(self, rule: Rule, grant: Grant, wanted: frozenset[str]) -> Verdict:
+        reached, reason = self._fault(rule, grant, wanted) or (_HOLDS, "holds")
         return Verdict(rule=rule, reached=reached, reason=reason)
+
+    def _fault(self, rule: Rule, grant: Grant, wanted: frozenset[str]) -> tuple[int, str] | None:
+        """The first condition that fails, in the order of ``reached``, and how to say it."""
+        client, target = grant.client, self.targets[rule.token]
+        fault = None
+        if not _is_caller(rule, grant):
+            fault = _CALLER, f"is for caller {rule.caller!r}"
+        elif rule.client not in ("", client.id):
+            fault = _CLIENT, f"is for client {rule.client!r}"
+        elif rule.grant_types and grant.grant_type not in rule.grant_types:
+            fault = _GRANT_TYPE, f"is for grant types {sorted(rule.grant_types)}"
+        elif rule.actor not in ("", ANY, grant.actor.name) or (rule.actor and not grant.actor):
+            fault = _ACTOR, f"is for actor {rule.actor!r}"
+        elif missing := unlike(rule.claims, grant.caller.claims):
+            fault = _CLAIMS, f"wants other claims: {', '.join(missing)}"
+        elif rule.token not in wanted:
+            fault = _TOKEN, f"is for token {rule.token!r}"
+        elif target.scopes and (surplus := grant.scope - rule.scope):
+            fault = _SCOPE, f"does not cover {surplus}"
+        elif target.scopes and client.scope is not None and (surplus := grant.scope - client.scope):
+            fault = _SCOPE, f"client {client.id!r} is not registered for {surplus}"
+        return fault
 
     def _refusal(self, grant: Grant, wanted: frozenset[str]) -> OAuthError:
         """The error, naming to the operator the rule that came nearest."""
-        verdicts = [self._consider(rule, grant, wanted) for rule in self.rules]
+        verdicts = [self._verdict(rule, grant, wanted) for rule in self.rules]
         nearest = max(verdicts, key=lambda verdict: verdict.reached, default=None)
         if nearest is None:
             return InvalidTarget(detail="there are no rules")

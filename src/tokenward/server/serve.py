@@ -31,6 +31,7 @@ Ready = Callable[[str], None]
 
 DRAIN = 10.0
 _BACKLOG = 2048
+_LAST_WORDS = 1.0
 _ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104
 _WHY = {
     errno.EADDRINUSE: "another program uses it; stop that one, or choose another port",
@@ -170,6 +171,13 @@ class _Server(Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         await super().shutdown(sockets)
+        hanging = list(self.server_state.tasks)
+        for task in hanging:
+            if not task.cancelling():
+                task.cancel()
+        if hanging:
+            await asyncio.wait(hanging, timeout=_LAST_WORDS)
+            await asyncio.sleep(0)  # for what they wrote to go out
         for connection in list(self.server_state.connections):
             connection.transport.abort()
 

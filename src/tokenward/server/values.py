@@ -70,7 +70,8 @@ def refusal(value: object, wanted: str) -> Wrong:
         return AlreadyReported("")
     kind = next((name for type_, name in _KINDS.items() if isinstance(value, type_)), "")
     if not kind:
-        kind = {list: "a list", dict: "a table"}.get(type(value), "a date or time")
+        composed: dict[type, str] = {list: "a list", dict: "a table"}
+        kind = composed.get(type(value), "a date or time")
     return Wrong(f"must be {wanted}, not {kind}")
 
 

@@ -29,7 +29,7 @@ async def store(tmp_path):
 
 
 def start(what, *arguments):
-    return subprocess.Popen(  # noqa: S603 (our own file)
+    return subprocess.Popen(
         [sys.executable, str(Path(racer.__file__)), what, *map(str, arguments)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -30,6 +30,8 @@ class Jwt:
     """Its keys themselves, where it has no server to ask: a JWKS, or PEM texts."""
 
     algorithms: frozenset[str] = frozenset({"RS256", "PS256", "ES256", "EdDSA", "Ed25519"})
+    """What its tokens may be signed with."""
+
     typ: frozenset[str] = field(default_factory=frozenset)
     """The ``typ`` its tokens must have; empty for ``JWT``, ``at+jwt`` or none at all."""
 
@@ -42,6 +44,13 @@ class Jwt:
     def __post_init__(self) -> None:
         if not self.audience:
             raise ValueError("audience: is needed; without it any token of that issuer would do")
+        if not self.algorithms:
+            raise ValueError("algorithms: at least one is needed")
+        if odd := sorted(it for it in self.typ if it != it.lower() or "/" in it):
+            raise ValueError(
+                f"typ: {', '.join(odd)}: written in lower case and without application/, "
+                'such as "at+jwt"'
+            )
         if unknown := self.algorithms - ALGORITHMS:
             known = ", ".join(sorted(ALGORITHMS))
             raise ValueError(f"algorithms: {', '.join(sorted(unknown))}: not one of {known}")

@@ -51,13 +51,15 @@ class Issuers:
 
 def read_issuers(tables: Mapping[str, object], short: str, report: Report) -> Issuers:
     """Read all issuers; ``short`` is the top-level ``issuer``, which stands for ``main``."""
-    if short and tables:
+    at: At = ("issuers",)
+    if short and MAIN in tables:
         report.error(
             ("issuer",),
-            "is short for [issuers.main], and there is [issuers] besides",
-            f'write [issuers.main] with url = "{short}" instead',
+            "is short for [issuers.main], and there is [issuers.main] besides",
+            "say it once",
         )
-    at: At = ("issuers",)
+    elif short and tables:
+        tables = {MAIN: {"url": short}, **tables}
     if short and not tables:
         at, tables = (), {"issuer": {"url": short}}
     read: dict[str, IssuerSettings] = {}

@@ -12,7 +12,7 @@ from tokenward.server.config import Problem, Report
 from tokenward.server.environment import FILES, Environment
 from tokenward.server.settings.lines import dotted
 from tokenward.server.settings.whole import Settings, port_number, read
-from tokenward.server.values import At, Filled, Wrong
+from tokenward.server.values import REPORTED, At, Filled, Wrong
 
 PREFIX = "ITM_TOKEN_SERVER_"
 REQUIRED = {
@@ -77,7 +77,7 @@ def from_itm(environ: Mapping[str, str], directory: Path) -> Settings:
     report = Report(places=ItmPlaces())
     said = {name: _said(PREFIX + name, environment, report) for name in (*REQUIRED, *OPTIONAL)}
     for name, what in REQUIRED.items():
-        if not said[name]:
+        if said[name] == "":
             report.add(
                 Problem(
                     place=PREFIX + name,
@@ -88,11 +88,9 @@ def from_itm(environ: Mapping[str, str], directory: Path) -> Settings:
             )
     base = _tenant(said["AUTH0_DOMAIN"], report) if said["AUTH0_DOMAIN"] else ""
     authority = (said["AUTHORITY"] or _authority(environment, report)).removesuffix("/")
-    if said["CLIENT_SECRET"]:
-        report.hidden[said["CLIENT_SECRET"]] = f"${{{PREFIX}CLIENT_SECRET}}"
-    if not base or not all(said[name] for name in REQUIRED):
-        report.settle()
     port = _port(said["PORT"] or _said("PORT", environment, report) or "3001", report)
+    secret = said["CLIENT_SECRET"] or ""
+    report.hidden[secret] = f"${{{PREFIX}CLIENT_SECRET}}"
     report.warn(
         ("listen",),
         f"anybody who reaches this machine can reach port {port}, over plain http",
@@ -104,8 +102,8 @@ def from_itm(environ: Mapping[str, str], directory: Path) -> Settings:
             "callers": {
                 "mobile": {
                     "proof": "jwt",
-                    "issuer": f"{base}/",
-                    "jwks_uri": f"{base}/.well-known/jwks.json",
+                    "issuer": f"{base}/" if base else REPORTED,
+                    "jwks_uri": f"{base}/.well-known/jwks.json" if base else REPORTED,
                     "audience": said["AUDIENCE"] or AUDIENCE,
                 }
             },
@@ -113,8 +111,8 @@ def from_itm(environ: Mapping[str, str], directory: Path) -> Settings:
                 "itwin": {
                     "upstream": "client_credentials",
                     "issuer": authority,
-                    "client_id": said["CLIENT_ID"],
-                    "client_secret": Filled(said["CLIENT_SECRET"]),
+                    "client_id": said["CLIENT_ID"] or REPORTED,
+                    "client_secret": Filled(secret) if secret else REPORTED,
                     "scopes": said["SCOPE"] or SCOPE,
                     "default": said["SCOPE"] or SCOPE,
                 }
@@ -133,12 +131,13 @@ def from_itm(environ: Mapping[str, str], directory: Path) -> Settings:
     return replace(settings, warnings=environment.warnings + settings.warnings)
 
 
-def _said(name: str, environment: Environment, report: Report) -> str:
+def _said(name: str, environment: Environment, report: Report) -> str | None:
+    """The variable, ``""`` if it is not set; ``None`` if it cannot be read, which is reported."""
     try:
         return (environment.find(name) or "").strip()
     except Wrong as exc:
         report.add(Problem(place=name, message=str(exc)))
-        return ""
+        return None
 
 
 def _port(written: str, report: Report) -> int:
@@ -169,7 +168,7 @@ def _tenant(domain: str, report: Report) -> str:
 
 def _authority(environment: Environment, report: Report) -> str:
     """Bentley's identity server, or the one for tests, as iTwin's own client chooses it."""
-    prefix = _said("IMJS_URL_PREFIX", environment, report)
+    prefix = _said("IMJS_URL_PREFIX", environment, report) or ""
     if prefix not in AUTHORITIES:
         report.add(
             Problem(

@@ -69,7 +69,8 @@ def lines_of(source: str) -> dict[At, int]:
             if header[1] == "[[":
                 counts[table] = counts.get(table, -1) + 1
                 table = (*table, counts[table])
-            found.setdefault(table, line)
+            for length in range(1, len(table) + 1):
+                found.setdefault(table[:length], line)
         elif key := _KEY.match(source, start):
             at = table
             for part in _parts(key[1]):

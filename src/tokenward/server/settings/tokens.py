@@ -268,11 +268,21 @@ def _check_clashes(tokens: Mapping[str, TokenSettings], report: Report) -> None:
         if token.audience != name and token.audience in tokens:
             report.error(at, f"is the name of tokens.{token.audience}")
         for other in seen if token.audience else ():
-            shared = token.issuer == other.issuer or "" in (token.issuer, other.issuer)
-            if other.audience == token.audience and shared:
-                report.error(
-                    at,
-                    f"is the audience of tokens.{other.name} already",
-                    "tokens with one audience need issuers of their own",
-                )
+            if other.audience == token.audience:
+                _check_pair(token, other, at, report)
         seen.append(token)
+
+
+def _check_pair(token: TokenSettings, other: TokenSettings, at: At, report: Report) -> None:
+    """Two tokens with one audience: at an issuer's own endpoint, its own is meant."""
+    if not token.issuer and not other.issuer:
+        report.warn(
+            at,
+            f"is the audience of tokens.{other.name} too: whoever may have both must ask by name",
+        )
+    elif token.issuer == other.issuer or "" in (token.issuer, other.issuer):
+        report.error(
+            at,
+            f"is the audience of tokens.{other.name} already",
+            "tokens with one audience need issuers of their own",
+        )

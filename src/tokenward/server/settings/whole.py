@@ -76,6 +76,11 @@ def audit_mode(value: object) -> str:
     return Choice(("behind",))(value)
 
 
+def audit_table(value: object) -> Mapping[str, object]:
+    """The table, or the mode alone: ``audit = "behind"``."""
+    return {"mode": value} if isinstance(value, str) else tables(value)
+
+
 def rule_tables(value: object) -> tuple[object, ...]:
     """A list of tables."""
     if not isinstance(value, list):
@@ -114,8 +119,8 @@ class Sections:
     issuer: str = ""
     """Short for `[issuers.main]` with this `url`."""
 
-    audit: Annotated[Mapping[str, object], tables] = field(default_factory=dict)
-    """Where the trail of all requests goes."""
+    audit: Annotated[Mapping[str, object], audit_table] = field(default_factory=dict)
+    """Where the trail of all requests goes; `audit = "behind"` is short for its `mode`."""
 
     issuers: Annotated[Mapping[str, object], tables] = field(default_factory=dict)
     """Who are we?"""

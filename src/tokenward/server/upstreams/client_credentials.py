@@ -33,8 +33,14 @@ class ClientCredentials:
     """Where to discover the token endpoint: this or ``token_endpoint``, not both."""
 
     token_endpoint: str = ""
+    """Its token endpoint, where it has no metadata."""
+
     client_id: str
+    """Who we are there."""
+
     client_secret: str = field(repr=False)
+    """Our secret there, as ``"${NAME}"``."""
+
     auth: Literal["client_secret_basic", "client_secret_post"] = "client_secret_basic"
     """``client_secret_basic``, or ``client_secret_post`` for servers that want it in the form."""
 

@@ -1,0 +1,181 @@
+"""What the clients are tried against: one tokenward with an issuer of every dialect, and a friend.
+
+Ids and secrets of ours need no encoding; those of ``AWKWARD`` do, as somebody's old ones may. Those
+of ``RAW`` mean something else when they are decoded.
+"""
+
+from dataclasses import dataclass
+
+from tests.leaks import Ledger
+from tests.running import CONFIG, Tokenward, free_port, hashed
+from tests.servers import Issuer
+from tokenward.jose.keys import SigningKey
+
+NIGHTLY = ("nightly", "nightly-Zx0u5HnPq4e2T7rW9sVb3YcK6mJdLfGa")
+REPORTS_API = ("reports-api", "reports-api-8QhB1tXoN5vRk2Wc7ZsUy4MjPdLe")
+SERVICE = ("service-Wt3KqN8xYbR1", "service-5JmVh2ZcTq9LsXe7NbRw4KyPdGu8FoAi")
+AWKWARD = ("service a+b:c%20 d", "s e c/r=et+1 &%2B%20 {and} long enough 'for' ~all~")
+RAW = ("service+raw%41", "r:a%20w+/=% as some send it, long enough &%2B%zz")
+TEST_CLIENT = ("0oaTestClient", "okta-test-client-R7nXv2KqWz5LtYb9HsMc")
+
+REPORTS = "https://api.example.com/reports"
+MODELS = "https://models.example.com"
+ORDERS = "api://orders"
+ARCHIVE = "https://api.example.com/archive"
+US = "https://tokens.example.com"
+JWT = "urn:ietf:params:oauth:token-type:jwt"
+TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
+
+SETTINGS = """
+store  = "sqlite:tokenward.db"
+listen = "127.0.0.1:{port}"
+[audit]
+to = "audit.jsonl"
+
+[issuers.main]
+url = "http://127.0.0.1:{port}"
+[issuers.rs256]
+url       = "http://127.0.0.1:{port}/rs256"
+algorithm = "RS256"
+[issuers.ims]
+url     = "http://127.0.0.1:{port}/ims"
+profile = "ims"
+[issuers.other]
+url     = "http://127.0.0.1:{port}/other"
+profile = "ims"
+[issuers.orders]
+url     = "http://127.0.0.1:{port}/oauth2/orders"
+profile = "okta"
+
+[callers.people]
+proof    = "jwt"
+issuer   = "{friend}"
+audience = "https://tokens.example.com"
+[callers.nightly]
+proof       = "client_secret"
+secrets     = ["${{NIGHTLY}}"]
+grant_types = ["client_credentials", "token_exchange"]
+[callers.reports-api]
+proof       = "client_secret"
+secrets     = ["${{REPORTS_API}}"]
+grant_types = []
+[callers.service]
+proof     = "client_secret"
+client_id = "service-Wt3KqN8xYbR1"
+secrets   = ["${{SERVICE}}"]
+[callers.awkward]
+proof     = "client_secret"
+client_id = "service a+b:c%20 d"
+secrets   = ["${{AWKWARD}}"]
+[callers.raw]
+proof     = "client_secret"
+client_id = "service+raw%41"
+secrets   = ["${{RAW}}"]
+[callers.tester]
+proof     = "client_secret"
+client_id = "0oaTestClient"
+secrets   = ["${{TEST_CLIENT}}"]
+
+[tokens.reports]
+audience      = "https://api.example.com/reports"
+scopes        = ["reports:read", "reports:write"]
+default       = ["reports:read"]
+introspectors = ["reports-api"]
+[tokens.archive]
+from     = "rs256"
+audience = "https://api.example.com/archive"
+scopes   = ["archive:read"]
+[tokens.models]
+from     = "ims"
+audience = "https://models.example.com"
+scopes   = ["itwin-platform", "itwins:read"]
+[tokens.others]
+from     = "other"
+audience = "https://others.example.com"
+scopes   = ["itwin-platform"]
+[tokens.orders]
+from     = "orders"
+audience = "api://orders"
+scopes   = ["such_scope"]
+[tokens.returns]
+from     = "orders"
+audience = "api://returns"
+scopes   = ["such_scope"]
+
+[[allow]]
+caller = "nightly"
+token  = "reports"
+scope  = "reports:read"
+[[allow]]
+caller = "nightly"
+token  = "archive"
+scope  = "*"
+[[allow]]
+caller = "people"
+client = "nightly"
+claims = {{ permissions = "reports" }}
+token  = "reports"
+scope  = "reports:read"
+[[allow]]
+caller = "*"
+token  = "models"
+scope  = "*"
+[[allow]]
+caller = "service"
+token  = "others"
+scope  = "*"
+[[allow]]
+caller = "tester"
+token  = "orders"
+scope  = "such_scope"
+[[allow]]
+caller = "tester"
+token  = "returns"
+scope  = "such_scope"
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """The server, its friend, and the keys it signs with."""
+
+    server: Tokenward
+    friend: Issuer
+    keys: dict[str, SigningKey]
+    """Of our issuers, by name: for tokens that the server would not make."""
+
+    def issuer(self, name: str = "") -> str:
+        """The URL of the issuer at this path."""
+        return self.server.url + (f"/{name}" if name else "")
+
+    def caller_token(self, **claims: object) -> str:
+        """A token of the friend's, for one of its people who may read reports."""
+        said = {"aud": US, "sub": "ann", "permissions": ["reports"]} | claims
+        return self.server.ledger.token("a caller's token", self.friend.token(typ="JWT", **said))
+
+    def token(self, client: tuple[str, str], endpoint: str, **form: str) -> str:
+        """A token by client credentials, asked for without any of the clients tested here."""
+        form = {"grant_type": "client_credentials", **form}
+        with self.server.http() as http:
+            answer = http.post(endpoint, data=form, auth=client)
+        return str(answer.raise_for_status().json()["access_token"])
+
+
+def settings(friend: Issuer, port: int) -> dict[str, str]:
+    """The files a server needs to be this one."""
+    return {CONFIG: SETTINGS.format(friend=friend.url, port=port)}
+
+
+def secrets(ledger: Ledger) -> dict[str, str]:
+    """The hashes of all secrets, which are entered, as the variables of the environment."""
+    named = {
+        "NIGHTLY": NIGHTLY,
+        "REPORTS_API": REPORTS_API,
+        "SERVICE": SERVICE,
+        "AWKWARD": AWKWARD,
+        "RAW": RAW,
+        "TEST_CLIENT": TEST_CLIENT,
+    }
+    for client_id, secret in named.values():
+        ledger.secret(f"the secret of {client_id}", secret)
+    return {name: hashed(secret) for name, (_, secret) in named.items()}
