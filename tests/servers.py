@@ -75,8 +75,8 @@ class Issuer:
         self._server = Server(("127.0.0.1", 0), Handler)
         if tls:
             self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
-        scheme, host = ("https", "localhost") if tls else ("http", "127.0.0.1")
-        self.origin = f"{scheme}://{host}:{self._server.server_port}"
+        scheme = "https" if tls else "http"
+        self.origin = f"{scheme}://127.0.0.1:{self._server.server_port}"
         self.url = self.origin + path
 
     @contextmanager

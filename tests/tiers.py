@@ -77,9 +77,7 @@ class Run:
         started = time.monotonic()
         good = True
         for command in CHECKS[tier]:
-            done = subprocess.run(  # noqa: S603 - tools of our own environment
-                command, cwd=ROOT, capture_output=True, text=True, check=False
-            )
+            done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
             if done.returncode:
                 good = False
                 sys.stdout.write(done.stdout + done.stderr)
@@ -99,7 +97,7 @@ class Run:
         sys.stdout.flush()
         with tempfile.TemporaryDirectory() as folder:
             report = Path(folder) / "report.xml"
-            done = subprocess.run(  # noqa: S603 - pytest of our own environment
+            done = subprocess.run(
                 [*self._pytest(tier), f"--junitxml={report}", *self.arguments],
                 env={**os.environ, **environment, **self._strictness()},
                 cwd=ROOT,
@@ -153,7 +151,7 @@ class Run:
 
     def coverage(self) -> Outcome:
         """Whether the tests went through enough of the source."""
-        done = subprocess.run(  # noqa: S603 - coverage of our own environment
+        done = subprocess.run(
             [
                 BIN / "coverage",
                 "report",

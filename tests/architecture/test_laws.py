@@ -24,9 +24,7 @@ PLUG_INS = {"grants", "logins", "profiles", "proofs", "records", "stores", "upst
 def project():
     """Every file that is part of the project: what git keeps, or would."""
     command = ["git", "-c", "safe.directory=*", "ls-files", "-z", "-co", "--exclude-standard"]
-    listed = subprocess.run(  # noqa: S603 - our own words
-        command, cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     return [path for name in listed.split("\0") if name and (path := ROOT / name).is_file()]
 
 

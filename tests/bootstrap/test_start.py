@@ -74,7 +74,7 @@ class Checkout:
         return [sys.executable, str(entry or self.folder / "tokenward"), *arguments]
 
     def start(self, *arguments, entry=None, cwd=None, **environ):
-        return subprocess.run(  # noqa: S603 - a copy of our own script
+        return subprocess.run(
             self.command(*arguments, entry=entry),
             env={**self.environ, **environ},
             cwd=cwd or self.folder,
@@ -192,7 +192,7 @@ def test_a_place_that_cannot_be_a_folder_is_said_in_one_sentence(checkout):
 
 def test_of_two_starts_at_once_one_sets_up_and_the_other_waits(checkout):
     both = [
-        subprocess.Popen(  # noqa: S603 - a copy of our own script
+        subprocess.Popen(
             checkout.command("dev"),
             env=checkout.environ,
             cwd=checkout.folder,
@@ -209,7 +209,7 @@ def test_of_two_starts_at_once_one_sets_up_and_the_other_waits(checkout):
 
 
 def test_a_start_that_is_stopped_leaves_nothing_that_counts(checkout):
-    start = subprocess.Popen(  # noqa: S603 - a copy of our own script
+    start = subprocess.Popen(
         checkout.command("dev"), env=checkout.environ, cwd=checkout.folder, stderr=subprocess.PIPE
     )
     until = time.monotonic() + 60

@@ -4,11 +4,13 @@ Law: what the lock file names and nothing else, installed once; no package's own
 """
 
 import hashlib
+import json
 import os
 import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bootstrap import certificates
 
@@ -35,7 +37,7 @@ class Node:
 
     def run(self, script: str, *arguments: str, seconds: float = 60, **environment: str) -> str:
         """What a script of this folder prints; AssertionError in its own words when it fails."""
-        done = subprocess.run(  # noqa: S603 - our own script, by our own node
+        done = subprocess.run(
             [self.binary, FOLDER / script, *arguments],
             env={**os.environ, **environment},
             cwd=FOLDER,
@@ -47,6 +49,10 @@ class Node:
         )
         assert done.returncode == 0, f"{script} ended with {done.returncode}:\n{done.stderr}"
         return done.stdout
+
+    def ask(self, script: str, **asked: Any) -> Any:
+        """What a script answers; question and answer are JSON, see `asking.mjs`."""
+        return json.loads(self.run(script, ASKED=json.dumps(asked)))
 
 
 def installed() -> bool:
@@ -64,7 +70,7 @@ def install() -> None:
     if trusted:
         # node trusts a list of its own until it is told otherwise.
         environment.setdefault("NODE_EXTRA_CA_CERTS", trusted)
-    done = subprocess.run(  # noqa: S603 - npm as found, with words of ours
+    done = subprocess.run(
         [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
         env=environment,
         cwd=FOLDER,
@@ -102,7 +108,7 @@ def _on_path() -> list[Path]:
 def _version(binary: Path) -> int:
     """The major version; 0 when it does not start, as a build for another C library would not."""
     try:
-        said = subprocess.run(  # noqa: S603 - asks for its version only
+        said = subprocess.run(
             [binary, "--version"], capture_output=True, text=True, timeout=30, check=False
         ).stdout
     except OSError:

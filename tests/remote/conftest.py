@@ -1,3 +1,5 @@
+"""An issuer to ask, and its key."""
+
 import pytest
 
 from tests.servers import Issuer

@@ -3,6 +3,7 @@
 import contextlib
 import re
 import threading
+import time
 
 import pytest
 from uvicorn.config import Config
@@ -295,6 +296,17 @@ def test_a_body_may_come_in_pieces(url):
         assert wire.hear().json["body"] == "abcde"
         wire.say(request("POST", "/token", body=b"again"))
         assert wire.hear().json["body"] == "again"
+
+
+def test_a_trailer_adds_no_header(url):
+    with Wire(url) as wire:
+        wire.say(request("POST", "/token", "Transfer-Encoding: chunked") + b"2\r\nok\r\n")
+        time.sleep(0.05)
+        wire.say(b"0\r\nAuthorization: Bearer x\r\nX-Client-Cert: y\r\n\r\n")
+        heard = wire.hear().json
+        assert heard["body"] == "ok"
+        assert heard["headers"] == ["host", "transfer-encoding"]
+        assert heard["authorization"] == ""
 
 
 def test_a_body_may_be_as_long_as_the_limit_and_no_longer(url):

@@ -138,16 +138,6 @@ def test_chunks_that_could_be_read_in_two_ways_are_refused(url, chunks, apart):
         assert wire.closed()
 
 
-def test_a_trailer_adds_no_header(url):
-    with Wire(url) as wire:
-        wire.say(post(CHUNKED, body=b""))
-        wire.say(b"2\r\nok\r\n0\r\nAuthorization: Bearer x\r\nX-Client-Cert: y\r\n\r\n")
-        heard = wire.hear().json
-        assert heard["body"] == "ok"
-        assert heard["headers"] == ["host", "transfer-encoding"]
-        assert heard["authorization"] == ""
-
-
 TARGETS = {
     "absolute": b"http://tokens.example/token",
     "absolute, elsewhere": b"https://evil.example/token",
@@ -393,6 +383,22 @@ def test_whoever_does_not_read_is_cut_off():
         assert received < 50_000_000
 
 
+def test_whoever_reads_slowly_gets_it_all():
+    class Long(Echo):
+        async def answer(self, received):
+            answer = await super().answer(received)
+            return answer._replace(body=b"x" * 20_000_000)
+
+    with (
+        serving(front(routes={"/token": Long()}), limits=replace(FAST, write=2)) as url,
+        Wire(url) as wire,
+    ):
+        for _ in range(2):
+            wire.say(request())
+            time.sleep(0.5)
+            assert len(wire.hear().body) == 20_000_000
+
+
 def wire_or_nothing(wire):
     try:
         return wire.socket.recv(1 << 20)
@@ -486,6 +492,15 @@ def test_a_bad_request_does_not_cost_an_earlier_one_its_answer(url, bad):
         assert wire.hear().json == {"slept": True}
         assert wire.hear().json["query"] == "2"
         assert wire.closed()
+
+
+def test_a_bad_body_behind_a_request_ends_the_connection(url, echo, caplog):
+    echo.seen.clear()
+    with Wire(url) as wire:
+        wire.say(request("GET", "/slow?0.1") + post(CHUNKED, body=b"junk\r\n"))
+        assert wire.closed()
+    assert ask(url, "GET", "/slow?0").status == 200
+    assert echo.seen == caplog.records == []
 
 
 def test_a_slow_second_head_does_not_cost_the_first_its_answer(hurried):

@@ -1,3 +1,5 @@
+"""An issuer whose tokens are verified, and its key."""
+
 import pytest
 
 from tests.servers import Issuer

@@ -3,36 +3,53 @@
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from tokenward.cli.saying import CONFIGURATION, Json, say_json
+from tokenward.cli.options import Config, Json
+from tokenward.cli.saying import (
+    BOLD,
+    CONFIGURATION,
+    FAINT,
+    GREEN,
+    RED,
+    YELLOW,
+    note,
+    painted,
+    say,
+    say_json,
+)
 
 if TYPE_CHECKING:
     from tokenward.server.settings import Problem, Settings
 
-Config = Annotated[
-    Path | None,
-    typer.Option("--config", "-c", help="The file; tokenward.toml in this folder if not said."),
-]
+EXAMPLES = """
+tokenward check
+tokenward check --config deploy/tokenward.toml
+tokenward check --json
+"""
 
 
 def check(config: Config = None, json: Json = False) -> None:
-    """Read the configuration and report every mistake at once, each with its place.
+    """Report every mistake in the configuration at once, each with its place.
 
-    Nothing is opened, fetched or written. Ends with 78 if the server would not start.
+    Nothing is opened, fetched or written. Ends with 78 if the server would not start; warnings
+    alone do not keep it from that.
     """
     settings = settings_or_exit(config, json=json)
     if json:
-        say_json({"ok": True, "warnings": list(map(_told, settings.warnings))} | _summary(settings))
+        warnings = [_told(warning) for warning in settings.warnings]
+        say_json({"ok": True, "warnings": warnings, **_structure(settings)})
         return
-    _report(settings.warnings, "yellow", "warning")
     for title, rows in _summary(settings).items():
-        typer.secho(title, bold=True)
+        say(title, BOLD)
+        width = max(map(len, rows))
         for name, what in rows.items():
-            typer.echo(f"  {name:<20} {what}")
-    typer.secho("\nok" if not settings.warnings else "\nok, with warnings", fg="green")
+            say(f"  {name:<{width}}  {what}")
+    _report(settings.warnings, YELLOW, "warning")
+    verdict = f"ok, with warnings: {len(settings.warnings)}" if settings.warnings else "ok"
+    say(verdict, YELLOW if settings.warnings else GREEN)
 
 
 def settings_or_exit(config: Path | None, *, json: bool = False) -> "Settings":
@@ -45,10 +62,13 @@ def settings_or_exit(config: Path | None, *, json: bool = False) -> "Settings":
         paths(settings)
     except ConfigError as exc:
         if json:
-            say_json({"ok": False, "problems": list(map(_told, exc.problems))})
+            problems, warnings = map(_told, exc.problems), map(_told, exc.warnings)
+            say_json({"ok": False, "problems": list(problems), "warnings": list(warnings)})
         else:
-            _report(exc.problems, "red", "error")
-            typer.echo(f"\n{len(exc.problems)} to mend; nothing was started.", err=True)
+            _report(exc.warnings, YELLOW, "warning")
+            _report(exc.problems, RED, "error")
+            count = len(exc.problems)
+            note(f"{count} thing{'s' * (count != 1)} to mend; nothing was started.")
         raise typer.Exit(CONFIGURATION) from None
     return settings
 
@@ -59,29 +79,80 @@ def _told(problem: "Problem") -> dict[str, str]:
 
 def _report(problems: Iterable["Problem"], colour: str, kind: str) -> None:
     for problem in problems:
-        typer.secho(f"{kind}: {problem.place}", err=True, fg=colour)
-        typer.echo(f"  {problem.message}", err=True)
-        if problem.hint:
-            typer.echo(f"  -> {problem.hint}", err=True)
+        note(f"{kind}: {problem.place}", colour)
+        note(f"  {problem.message}")
+        for line in problem.hint.splitlines():
+            note(f"    {line}".rstrip())
+
+
+def _structure(settings: "Settings") -> dict[str, Any]:
+    """What a program may want to know of it."""
+    return {
+        "issuers": {
+            name: {"url": it.url, "profile": _profile(it), "algorithm": it.algorithm}
+            for name, it in settings.issuers.items()
+        },
+        "callers": {
+            name: {"kind": "subjects", "issuer": getattr(it.proof, "issuer", "")}
+            for name, it in settings.subjects.items()
+        }
+        | {
+            it.client.name: {
+                "kind": "client",
+                "client_id": it.client.id,
+                "grant_types": sorted(it.client.grant_types),
+            }
+            for it in settings.clients.values()
+        },
+        "tokens": {
+            name: {
+                "issuer": it.issuer,
+                "audience": it.audience,
+                "scopes": sorted(it.scopes),
+                "fetched": it.upstream is not None,
+            }
+            for name, it in settings.tokens.items()
+        },
+        "rules": [
+            {"name": it.name, "caller": it.caller, "token": it.token, "scope": str(it.scope)}
+            for it in settings.rules
+        ],
+    }
 
 
 def _summary(settings: "Settings") -> dict[str, dict[str, str]]:
+    """The same for people."""
     said = {
         "issuers": {
-            name: f"{issuer.url}  {type(issuer.profile).__name__.lower()} {issuer.algorithm}"
-            for name, issuer in settings.issuers.items()
+            name: f"{it.url}  {painted(f'{_profile(it)}, {it.algorithm}', FAINT)}"
+            for name, it in settings.issuers.items()
         },
         "callers": {
-            name: f"whom {it.proof.issuer} vouches for" for name, it in settings.subjects.items()
+            name: f"whomever {getattr(it.proof, 'issuer', 'its proof')} vouches for"
+            for name, it in settings.subjects.items()
         }
-        | dict.fromkeys(settings.clients, "a client of ours"),
+        | {
+            it.client.name: "a client" if it.client.grant_types else "a resource server"
+            for it in settings.clients.values()
+        },
         "tokens": {
-            name: f"minted by {it.issuer}" if it.upstream is None else "fetched from its upstream"
+            name: f"minted by {it.issuer} for {it.audience}"
+            if it.upstream is None
+            else f"fetched from {_upstream(it.upstream)}"
             for name, it in settings.tokens.items()
         },
         "rules": {
-            rule.name: f"{rule.caller} may have {rule.token} ({rule.scope or 'no scope'})"
+            rule.name: f"{rule.caller} -> {rule.token} ({rule.scope or 'no scopes'})"
             for rule in settings.rules
         },
     }
     return {title: rows for title, rows in said.items() if rows}
+
+
+def _profile(issuer: Any) -> str:
+    return type(issuer.profile).__name__.lower()
+
+
+def _upstream(upstream: object) -> str:
+    said = getattr(upstream, "issuer", "") or getattr(upstream, "token_endpoint", "")
+    return str(said or "its upstream")

@@ -1,120 +1,212 @@
 """``tokenward explain``: which rule would answer, and what; nothing is issued."""
 
 import json as json_
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tokenward.cli.check import Config, settings_or_exit
-from tokenward.cli.saying import USAGE, Json, fail, say_json, secret_from_stdin
+from tokenward.cli.check import settings_or_exit
+from tokenward.cli.options import Config, Json, callers, tokens
+from tokenward.cli.saying import FAINT, GREEN, RED, USAGE, fail, from_stdin, painted, say, say_json
 from tokenward.oauth.errors import OAuthError
 from tokenward.oauth.messages import CLIENT_CREDENTIALS, TOKEN_EXCHANGE
 from tokenward.oauth.scope import Scope
 
 if TYPE_CHECKING:
-    from tokenward.server.model import Client, Grant
+    from tokenward.server.model import Authorization, Caller, Client, Grant
+    from tokenward.server.policy import Policy, Verdict
     from tokenward.server.settings import Settings
+
+EXAMPLES = """
+tokenward explain nightly --token reports --scope reports:write
+tokenward explain mobile --claims '{"permissions": ["models:read"]}'
+tokenward explain mobile --claims - < token-of-somebody-who-was-refused
+
+# the rules of tokenward dev, while it runs or later
+tokenward explain demo --token reports --config .tokenward/tokenward.toml
+"""
 
 
 def explain(
-    caller: Annotated[str, typer.Argument(help="Who asks: a name under [callers].")],
-    target: Annotated[str, typer.Option("--token", "-t", help="The token asked for.")] = "",
+    caller: Annotated[
+        str,
+        typer.Argument(
+            metavar="CALLER", help="Who asks: a name under [callers].", autocompletion=callers
+        ),
+    ],
+    token: Annotated[
+        str, typer.Option("--token", "-t", help="The token asked for.", autocompletion=tokens)
+    ] = "",
     scope: Annotated[str, typer.Option("--scope", "-s", help="The scope asked for.")] = "",
     claims: Annotated[
-        str, typer.Option("--claims", help="The caller's claims, as a JSON object; '-' for stdin.")
+        str,
+        typer.Option(
+            metavar="JSON",
+            help="The caller's claims as a JSON object; '-' reads them from standard input, "
+            "where they may also be a token that has them. Nothing is verified.",
+        ),
     ] = "{}",
-    client: Annotated[str, typer.Option("--client", help="The client they use, if any.")] = "",
+    client: Annotated[str, typer.Option(help="The client they ask with, if any.")] = "",
+    actor: Annotated[str, typer.Option(help="The caller who acts for them, if any.")] = "",
+    grant_type: Annotated[
+        str, typer.Option(help="How: client_credentials, token_exchange or jwt_bearer.")
+    ] = "",
+    issuer: Annotated[
+        str, typer.Option(help="At whose endpoint: a name under [issuers]. Any, if not said.")
+    ] = "",
     config: Config = None,
     json: Json = False,
 ) -> None:
     """Say what every rule says to such a request, and which one decides.
 
-    Example: tokenward explain mobile --token itwin --claims '{"permissions": ["models:read"]}'
+    The server asks the same rules with the same question; only that nobody has to prove anything
+    here. Ends with 1 if the request would be refused.
     """
     from tokenward.server.app import policy  # noqa: PLC0415
 
-    settings = settings_or_exit(config, json=json)
-    rules = policy(settings)
-    grant = _grant(settings, caller, client, target, scope, _claims(claims))
+    asked = _Asked(
+        settings=settings_or_exit(config, json=json),
+        caller=caller,
+        client=client,
+        actor=actor,
+        issuer=issuer,
+        json=json,
+    )
+    grant = asked.grant(grant_type, token, scope, claims)
+    rules = policy(asked.settings)
     refused, agreed = "", None
     try:
         agreed = rules.decide(grant)
     except OAuthError as exc:
         refused = f"{exc.error}: {exc.detail or exc.description}"
-    try:
-        verdicts = rules.explain(grant)
-    except OAuthError:
-        verdicts = []
+    verdicts = _verdicts(rules, grant)
     if json:
-        answer: dict[str, Any] = {
-            "allowed": agreed is not None,
-            "refusal": refused,
-            "rules": [
-                {"rule": it.rule.name, "holds": it.holds, "says": it.reason} for it in verdicts
-            ],
-        }
-        if agreed:
-            answer |= {"rule": agreed.rule, "token": agreed.token, "scope": str(agreed.scope)}
-        say_json(answer)
+        say_json(_told(verdicts, agreed, refused))
     else:
-        decided = agreed.rule if agreed else ""
-        for verdict in verdicts:
-            mark = "=>" if verdict.rule.name == decided else "  "
-            typer.echo(f"{mark} {verdict.rule.name:<40} {verdict.reason}")
-        if agreed:
-            typer.secho(f"\nallowed: {agreed.token}, scope: {agreed.scope or '-'}", fg="green")
-        else:
-            typer.secho(f"\nrefused: {refused}", fg="red")
+        _show(verdicts, agreed, refused)
     if agreed is None:
         raise typer.Exit(1)
 
 
-def _claims(text: str) -> dict[str, object]:
+def _verdicts(rules: "Policy", grant: "Grant") -> list["Verdict"]:
     try:
-        said = json_.loads(secret_from_stdin("The claims") if text == "-" else text)
-    except ValueError as exc:
-        fail(f"--claims is not JSON: {exc}", code=USAGE)
-    if not isinstance(said, dict):
-        fail("--claims is not a JSON object", code=USAGE)
-    return said
+        return rules.explain(grant)
+    except OAuthError:  # there is no such token, and no rule has anything to say about it
+        return []
 
 
-def _grant(
-    settings: "Settings",
-    name: str,
-    client_id: str,
-    target: str,
-    scope: str,
-    claims: dict[str, object],
-) -> "Grant":
-    from tokenward.server.model import NOBODY, Caller, Grant  # noqa: PLC0415
+def _told(
+    verdicts: list["Verdict"], agreed: "Authorization | None", refused: str
+) -> dict[str, Any]:
+    rules = [{"rule": it.rule.name, "holds": it.holds, "says": it.reason} for it in verdicts]
+    if agreed is None:
+        return {"allowed": False, "refusal": refused, "rules": rules}
+    answer = {"rule": agreed.rule, "token": agreed.token, "scope": str(agreed.scope)}
+    return {"allowed": True, **answer, "rules": rules}
 
-    client: Client = NOBODY
-    if client_id or name in settings.clients:
-        registered = settings.clients.get(client_id or name)
-        if registered is None:
-            fail(f"there is no client {client_id!r}", _known(settings), code=USAGE)
-        client = registered.client
-    by_itself = name in settings.clients
-    if by_itself:
-        caller: Caller = client.as_caller()
-    elif name in settings.subjects:
-        default = settings.subjects[name].default
-        caller = Caller(name=name, subject=f"{name}|somebody", claims=claims, default=default)
+
+def _show(verdicts: list["Verdict"], agreed: "Authorization | None", refused: str) -> None:
+    decided = agreed.rule if agreed else ""
+    width = max((len(it.rule.name) for it in verdicts), default=0)
+    for verdict in verdicts:
+        name = f"{verdict.rule.name:<{width}}"
+        if verdict.rule.name == decided:
+            say(f"=> {painted(name, GREEN)}  decides")
+        else:
+            say(f"   {name}  {painted(verdict.reason, FAINT)}")
+    if agreed:
+        say(f"allowed: the token {agreed.token}, scope: {agreed.scope or 'none'}", GREEN)
     else:
-        fail(f"there is no caller {name!r}", _known(settings), code=USAGE)
-    try:
-        asked = Scope.parse(scope)
-    except OAuthError as exc:
-        fail(f"--scope: {exc.description}", code=USAGE)
-    return Grant(
-        caller=caller,
-        client=client,
-        grant_type=CLIENT_CREDENTIALS if by_itself else TOKEN_EXCHANGE,
-        targets=(target,) if target else (),
-        scope=asked,
-    )
+        say(f"refused: {refused}", RED)
 
 
-def _known(settings: "Settings") -> str:
-    return "There are: " + ", ".join([*settings.subjects, *settings.clients])
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """What was asked about, before it is known whether there is such a thing."""
+
+    settings: "Settings"
+    caller: str
+    client: str
+    actor: str
+    issuer: str
+    json: bool
+
+    def grant(self, grant_type: str, token: str, scope: str, claims: str) -> "Grant":
+        """The grant that such a request would be."""
+        from tokenward.server.model import NOBODY, NOBODY_ELSE, Grant  # noqa: PLC0415
+        from tokenward.server.settings.clients import GRANT_TYPES  # noqa: PLC0415
+
+        by_itself = self._client(self.caller)
+        client = self._known_client(self.client) if self.client else by_itself or NOBODY
+        caller = by_itself.as_caller() if by_itself else self._subject(self.caller, claims)
+        usual = CLIENT_CREDENTIALS if by_itself else TOKEN_EXCHANGE
+        if self.issuer and self.issuer not in self.settings.issuers:
+            self._unknown("issuer", self.issuer, self.settings.issuers)
+        if grant_type and grant_type not in (*GRANT_TYPES, *GRANT_TYPES.values()):
+            self._unknown("grant type", grant_type, GRANT_TYPES)
+        return Grant(
+            caller=caller,
+            client=client,
+            grant_type=GRANT_TYPES.get(grant_type, grant_type) or usual,
+            issuer=self.issuer,
+            targets=(token,) if token else (),
+            scope=self._scope(scope),
+            actor=self._subject(self.actor, "{}") if self.actor else NOBODY_ELSE,
+        )
+
+    def _client(self, name: str) -> "Client | None":
+        clients = [it.client for it in self.settings.clients.values()]
+        return next((it for it in clients if name in (it.name, it.id)), None)
+
+    def _known_client(self, name: str) -> "Client":
+        found = self._client(name)
+        if found is None:
+            self._unknown("client", name, [it.client.name for it in self._registered()])
+        return found
+
+    def _registered(self) -> list[Any]:
+        return list(self.settings.clients.values())
+
+    def _subject(self, name: str, claims: str) -> "Caller":
+        from tokenward.server.model import Caller  # noqa: PLC0415
+
+        if name not in self.settings.subjects:
+            names = [*self.settings.subjects, *(it.client.name for it in self._registered())]
+            self._unknown("caller", name, names)
+        default = self.settings.subjects[name].default
+        said = self._claims(claims)
+        return Caller(name=name, subject=f"{name}|somebody", claims=said, default=default)
+
+    def _claims(self, text: str) -> dict[str, object]:
+        from tokenward.jose import jws  # noqa: PLC0415
+
+        if text == "-":
+            text = from_stdin("The claims, or a token that has them")
+            bare = text.split()[-1] if text.split() else ""
+            try:
+                return dict(jws.load_object(jws.parse(bare).payload))
+            except (jws.InvalidToken, ValueError):
+                pass  # then it is JSON, or nothing
+        try:
+            said = json_.loads(text)
+        except (ValueError, RecursionError):
+            fail(
+                "--claims is not JSON",
+                """It is written like this: --claims '{"permissions": ["models:read"]}'""",
+                code=USAGE,
+                in_json=self.json,
+            )
+        if not isinstance(said, dict):
+            fail("--claims is not a JSON object", code=USAGE, in_json=self.json)
+        return said
+
+    def _scope(self, text: str) -> Scope:
+        try:
+            return Scope.parse(text)
+        except OAuthError as exc:
+            fail(f"--scope: {exc.description}", code=USAGE, in_json=self.json)
+
+    def _unknown(self, kind: str, name: str, known: Any) -> Any:
+        there_are = f"There are: {', '.join(known)}" if known else "There are none."
+        fail(f"there is no {kind} {name!r}", there_are, code=USAGE, in_json=self.json)

@@ -1,9 +1,11 @@
 """Start the server: what ``tokenward serve`` does, without the machinery of a command line."""
 
 import argparse
+import json as json_
 import os
 import sys
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from tokenward.server.app import application
@@ -15,19 +17,26 @@ from tokenward.server.stores import WrongStore
 CONFIGURATION = 78
 FAILED = 1
 
+Tell = Callable[[str, dict[str, str]], None]
+"""Says that something happened, and what there is to know about it."""
+
 
 def main(arguments: list[str]) -> int:
     """Read the options of ``tokenward serve`` and run until told to stop."""
     parser = argparse.ArgumentParser(prog="tokenward serve", add_help=False, allow_abbrev=False)
     parser.add_argument("--config", "-c", type=Path)
     parser.add_argument("--host", default="")
-    parser.add_argument("--port", type=int)
+    parser.add_argument("--port", type=_port)
+    parser.add_argument("--json", action="store_true")
     options = parser.parse_args(arguments)
-    return run(config=options.config, host=options.host, port=options.port)
+    return run(
+        config=options.config, host=options.host, port=options.port, json=options.json
+    )
 
 
-def run(*, config: Path | None, host: str, port: int | None) -> int:
-    """Serve; the exit code when it is over."""
+def run(*, config: Path | None, host: str, port: int | None, json: bool = False) -> int:
+    """Serve; the exit code when it is over. All it says is on standard error."""
+    tell = _in_json if json else _in_words
     try:
         settings = load(config, os.environ) if config else find(Path.cwd(), os.environ)
         listen = Listen(
@@ -37,27 +46,47 @@ def run(*, config: Path | None, host: str, port: int | None) -> int:
         app = application(replace(settings, listen=listen))
     except ConfigError as exc:
         for problem in exc.problems:
-            _tell("error", problem)
+            tell("error", _told(problem))
         return CONFIGURATION
     for warning in settings.warnings:
-        _tell("warning", warning)
+        tell("warning", _told(warning))
     try:
-        serve(app, host=listen.host, port=listen.port, ready=_ready)
+        serve(
+            app,
+            host=listen.host,
+            port=listen.port,
+            ready=lambda url: tell("ready", {"message": f"serving on {url}", "url": url}),
+        )
     except CannotListen as exc:
-        sys.stderr.write(f"tokenward: {exc}\n")
+        tell("failed", {"message": str(exc)})
         return FAILED
     except (WrongStore, SealBroken, OSError) as exc:
-        sys.stderr.write(f"tokenward: cannot start: {exc}\n")
+        tell("failed", {"message": f"cannot start: {exc}"})
         return FAILED
     return 0
 
 
-def _tell(kind: str, problem: Problem) -> None:
-    sys.stderr.write(f"{kind}: {problem}\n")
+def _told(problem: Problem) -> dict[str, str]:
+    return asdict(problem)
 
 
-def _ready(url: str) -> None:
-    sys.stderr.write(f"tokenward: serving on {url}\n")
+def _in_words(event: str, said: dict[str, str]) -> None:
+    if "place" in said:
+        problem = Problem(place=said["place"], message=said["message"], hint=said["hint"])
+        sys.stderr.write(f"{event}: {problem}\n")
+    else:
+        sys.stderr.write(f"tokenward: {said['message']}\n")
+
+
+def _in_json(event: str, said: dict[str, str]) -> None:
+    sys.stderr.write(json_.dumps({"event": event, **said}) + "\n")
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port <= 65_535:  # noqa: PLR2004
+        raise ValueError
+    return port
 
 
 if __name__ == "__main__":

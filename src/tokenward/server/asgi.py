@@ -95,19 +95,13 @@ class Front:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request, or the life of the application (ASGI 3)."""
-        match scope["type"]:
-            case "http":
-                await self._http(scope, receive, send)
-            case "lifespan":
-                await self._lifespan(receive, send)
-            case "websocket":
-                await send({"type": "websocket.close", "code": 1008})
-            case other:
-                raise RuntimeError(f"this application does not speak {other}")
-
-    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._other(scope["type"], receive, send)
+            return
         path, method, raw = scope["path"], scope["method"], scope.get("raw_path")
-        headers = dict(scope["headers"])
+        # A copy: some servers add the trailer of a chunked body to the list (RFC 9110 §6.5.1).
+        fields = tuple(scope["headers"])
+        headers = dict(fields)
         length = headers.get(b"content-length", b"0")
         unread = length != b"0" or b"transfer-encoding" in headers
         id = f"{getrandbits(64):016x}"
@@ -123,47 +117,32 @@ class Front:
         else:
             try:
                 body = await self._body(scope, receive, length) if unread else b""
-                answer = await self._answer(route, scope, body, id)
+                unread = False
+                answer = await route.endpoint.answer(
+                    Received(
+                        method="GET" if method == "HEAD" else method,
+                        path=path,
+                        query=scope["query_string"],
+                        headers=fields,
+                        body=body,
+                        address=(scope.get("client") or ("",))[0],
+                        id=id,
+                    )
+                )
             except _Gone:
                 return
-            except (TooLarge, TooSlow) as late:
-                answer = errors.json(late)
-            else:
-                unread = False
+            except (Exception, asyncio.CancelledError) as problem:  # noqa: BLE001  even our own
+                answer = _excuse(problem, scope, id)
         if route is not None and route.registered:
             own += self._origins.get(headers.get(b"origin", b""), ())
         if unread:
             # RFC 9112 §9.3: a body nobody reads must not be taken for the next request.
             own += _CLOSE
-        await self._send(send, answer, self._dressed(route, answer.headers) + own, method)
-
-    async def _answer(self, route: Route, scope: Scope, body: bytes, id: str) -> Answer:
-        method = scope["method"]
-        try:
-            return await route.endpoint.answer(
-                Received(
-                    method="GET" if method == "HEAD" else method,
-                    path=scope["path"],
-                    query=scope["query_string"],
-                    headers=scope["headers"],
-                    body=body,
-                    address=(scope.get("client") or ("",))[0],
-                    id=id,
-                )
-            )
-        except OAuthError as error:
-            return errors.json(error)
-        except asyncio.CancelledError:
-            return _STOPPING  # we are, and have waited long enough
-        except Exception:  # noqa: BLE001  whatever else it is, it is our mistake
-            _log.exception("%s %s failed", method, scope["path"], extra={"request_id": id})
-            return _broken(id)
-
-    async def _send(self, send: Send, answer: Answer, headers: Pairs, method: str) -> None:
-        status, _, body = answer
+        status, brought, body = answer
         if status not in _WITHOUT_LENGTH:
-            headers += ((b"content-length", b"%d" % len(body)),)
-        await send({"type": "http.response.start", "status": status, "headers": headers})
+            own += ((b"content-length", b"%d" % len(body)),)
+        dressed = self._dressed(route, brought) + own
+        await send({"type": "http.response.start", "status": status, "headers": dressed})
         await send({"type": "http.response.body", "body": b"" if method == "HEAD" else body})
 
     def _dressed(self, route: Route | None, headers: Pairs) -> Pairs:
@@ -188,13 +167,13 @@ class Front:
         """The whole body; raises ``TooLarge`` and ``TooSlow``, and ``_Gone`` with the client."""
         if not length.isdigit() or int(length[:18]) > self._longest:
             raise TooLarge(f"The body must not have more than {self._longest} bytes")
-        if PUNCTUAL in (scope.get("extensions") or ()):
-            return await self._read(receive)
-        try:
-            async with asyncio.timeout(self._deadline):
-                return await self._read(receive)
-        except TimeoutError:
-            raise TooSlow from None
+        if PUNCTUAL not in (scope.get("extensions") or ()):
+            try:
+                async with asyncio.timeout(self._deadline):
+                    return await self._read(receive)
+            except TimeoutError:
+                raise TooSlow from None
+        return await self._read(receive)
 
     async def _read(self, receive: Receive) -> bytes:
         body, more = b"", True
@@ -224,17 +203,27 @@ class Front:
 
         try:
             await pages(scope, receive, dressed)
-        except Exception:
+        except Exception as problem:
             if begun:
                 raise  # half an answer cannot be taken back: the server breaks off
-            id = own[0][1].decode()
-            _log.exception("%s %s failed", scope["method"], scope["path"], extra={"request_id": id})
-            answer = _broken(id)
-            headers = self._complete(answer.headers) + own + _CLOSE
-            await self._send(send, answer, headers, scope["method"])
+            answer = _excuse(problem, scope, own[0][1].decode())
+            length = (b"content-length", b"%d" % len(answer.body))
+            headers = (*self._complete(answer.headers), *own, *_CLOSE, length)
+            body = b"" if scope["method"] == "HEAD" else answer.body
+            await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+            await send({"type": "http.response.body", "body": body})
 
     def _compile(self) -> dict[str, Route]:
         return {path: Route.to(path, endpoint) for path, endpoint in self._endpoints.items()}
+
+    async def _other(self, kind: str, receive: Receive, send: Send) -> None:
+        match kind:
+            case "lifespan":
+                await self._lifespan(receive, send)
+            case "websocket":
+                await send({"type": "websocket.close", "code": 1008})
+            case _:
+                raise RuntimeError(f"this application does not speak {kind}")
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         """Start and stop with the server; a failure is said and then raised."""
@@ -255,10 +244,17 @@ class Front:
         await send({"type": "lifespan.shutdown.complete"})
 
 
-def _broken(id: str) -> Answer:
-    """Our own mistake: the caller learns nothing but what to ask us about."""
-    body = f'{{"error": "server_error", "request_id": "{id}"}}'
-    return Answer(500, (JSON,), body.encode())
+def _excuse(problem: BaseException, scope: Scope, id: str) -> Answer:
+    """What the caller hears instead of an answer."""
+    match problem:
+        case OAuthError():
+            return errors.json(problem)
+        case asyncio.CancelledError():
+            return _STOPPING  # we are, and have waited long enough
+    # Our own mistake: the caller learns nothing but what to ask us about.
+    said = {"request_id": id}
+    _log.error("%s %s failed", scope["method"], scope["path"], exc_info=problem, extra=said)
+    return Answer(500, (JSON,), f'{{"error": "server_error", "request_id": "{id}"}}'.encode())
 
 
 _NOT_FOUND = error(404, "not_found", "There is nothing at this path")

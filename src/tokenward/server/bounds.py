@@ -20,7 +20,7 @@ class Limits:
     """Between an answer and the next request."""
 
     write: float = 10.0
-    """In which the client must have taken what we wrote."""
+    """In which the client must have taken a part of what we wrote."""
 
     leave: float = 1.0
     """For the client to hear a refusal, before the connection is cut."""

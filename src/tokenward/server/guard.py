@@ -55,7 +55,7 @@ class Guard(HttpToolsProtocol):
         self._arrived = self._packet = 0
         self._stopping = False
         self._deadline = self.loop.time() + self.limits.head
-        self._stalled_at = math.inf
+        self._unread = 0
         self._patience = self.limits.shortest()
         self._timer = self.loop.call_later(self._patience, self._watch)
         excess = len(self.connections) - self.limits.most_connections
@@ -133,11 +133,12 @@ class Guard(HttpToolsProtocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._stalled_at = self.loop.time()
+        self._deadline = min(self._deadline, self.loop.time() + self.limits.write)
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        self._stalled_at = math.inf
+        if self._phase is _ANSWERING or self._phase is _LAST:
+            self._deadline = math.inf
 
     def shutdown(self) -> None:
         """Answer what has been asked, and what is being asked if it is complete in a moment.
@@ -231,14 +232,17 @@ class Guard(HttpToolsProtocol):
     def _watch(self) -> None:
         """Look at the clock once in a while, instead of setting it with every request."""
         now = self.loop.time()
-        if now >= min(self._deadline, self._stalled_at + self.limits.write):
+        if now >= self._deadline:
             self._overdue(now)
         if self.parser is not None:
             delay = max(0.0, min(self._deadline - now, self._patience))
             self._timer = self.loop.call_later(delay, self._watch)
 
     def _overdue(self, now: float) -> None:
-        if self._phase is _LEAVING or now >= self._stalled_at + self.limits.write:
+        unread, self._unread = self._unread, self.transport.get_write_buffer_size()
+        if self._unread and self._unread != unread:
+            self._deadline = now + self.limits.write  # the client reads, but slowly
+        elif self._unread or self._phase is _LEAVING:
             self.transport.abort()
         elif self._phase is _WAITING or self._phase is _IDLE:
             self._phase, self._deadline = _LEAVING, now + self.limits.leave
