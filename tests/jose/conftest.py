@@ -21,11 +21,6 @@ def forge():
 
 
 @pytest.fixture(scope="session")
-def rsa_key(forge):
-    return forge.rs
-
-
-@pytest.fixture(scope="session")
 def signing_keys(forge):
     """One key for each algorithm; the RSA ones share theirs, which only a test may do."""
     keys = {

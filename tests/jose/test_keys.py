@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from tests.jose.forge import CLAIMS, EXPECTED, NOW, b64, pem
 from tokenward.jose import algorithms
-from tokenward.jose.jws import parse
+from tokenward.jose.jws import decode, parse
 from tokenward.jose.jwt import verify
 from tokenward.jose.keys import (
     ALGORITHMS,
@@ -255,6 +255,14 @@ def test_such_members_are_no_key(forge, which, change):
     document = {name: value for name, value in document.items() if value is not ...}
     with pytest.raises(ValueError, match=r"\S"):
         VerifyingKey.from_jwk(document)
+
+
+@pytest.mark.parametrize(("which", "name"), [("es", "x"), ("es", "y"), ("p521", "x"), ("ed", "x")])
+def test_coordinates_have_their_full_length_and_no_more(forge, which, name):
+    document = getattr(forge, which).public_jwk()
+    longer = {**document, name: b64(b"\0" + decode(document[name]))}
+    with pytest.raises(UnusableKey, match="has not"):
+        VerifyingKey.from_jwk(longer)
 
 
 def test_keys_of_small_order_are_no_keys():

@@ -353,6 +353,7 @@ DAMAGE = {
     "cut in half": lambda s: s[: len(s) // 2],
     "longer by a zero": lambda s: s + b"\0",
     "longer by a zero in front": lambda s: b"\0" + s,
+    "longer by a zero in the middle": lambda s: s[: len(s) // 2] + b"\0" + s[len(s) // 2 :],
     "twice": lambda s: s + s,
     "all zero": lambda s: bytes(len(s)),
     "all ones": lambda s: b"\xff" * len(s),
@@ -1345,6 +1346,15 @@ for value in (1, True, [], ["at+jwt"], {}, "", "x" * 513):
         "header: typ is not a string",
         lambda f, value=value: f.token(header={**f.header(f.es), "typ": value}),
     )
+refused(
+    "A37 typ with a Kelvin sign for its k",
+    "header: typ is another kind of token",
+    lambda f: Refusal(
+        f.token(header=f.header(f.es, typ="to\u212aen+jwt")),
+        f.token(header=f.header(f.es, typ="TOKEN+JWT")),
+        expected=replace(EXPECTED, typ=frozenset({"token+jwt"})),
+    ),
+)
 STRICT = replace(EXPECTED, typ=frozenset({"at+jwt"}))
 for value in ("JWT", "jwt", None):
     refused(
