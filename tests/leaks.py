@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, quote_from_bytes
 
 import pytest
@@ -42,10 +43,10 @@ class Ledger:
 
     secrets: dict[bytes, Secret] = field(default_factory=dict, repr=False)
     written: dict[tuple[Path, bytes], str] = field(default_factory=dict, repr=False)
-    entered: set[str] = field(default_factory=set)
+    entered: set[str] = field(default_factory=set, repr=False)
     """The SHA-256 of every token that is among the secrets."""
 
-    left: dict[str, str] = field(default_factory=dict)
+    left: dict[str, str] = field(default_factory=dict, repr=False)
     """The SHA-256 of every token that an audit trail knows, and whose trail that is."""
 
     def secret(self, name: str, value: str | bytes, *, home: Path | None = None) -> None:
@@ -62,6 +63,14 @@ class Ledger:
         else:
             self.secret(name, value)
         return value
+
+    def private_key(self, name: str, key: Any) -> None:
+        """Enter the secret numbers of a key, which are in it however it is written."""
+        numbers = key.private_numbers()
+        for part in ("private_value", "d", "p", "q", "dmp1", "dmq1", "iqmp"):
+            if number := getattr(numbers, part, 0):
+                data = number.to_bytes((number.bit_length() + 7) // 8, "big")
+                self.secret(f"{part} of {name}", data)
 
     def tokens(self, name: str, answer: object) -> None:
         """Enter every JWT anywhere in an answer, and whatever else is an access token there."""
@@ -146,6 +155,7 @@ def _spellings(secret: bytes) -> Iterator[tuple[str, bytes]]:
         return
     yield "percent-encoded", quote(text, safe="!'()*").encode()  # as JavaScript has it
     yield "as a string", json.dumps(text)[1:-1].encode()
+    yield "as a string", json.dumps(text, ensure_ascii=False)[1:-1].encode()
     yield "as a string", repr(text)[1:-1].encode()
 
 

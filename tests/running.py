@@ -4,9 +4,10 @@ Law: all that the process writes is kept for the ledger of ``leaks``, and nobody
 without looking whether it ended well.
 """
 
-import asyncio
 import json
 import os
+import random
+import re
 import signal
 import socket
 import sqlite3
@@ -14,8 +15,9 @@ import stat
 import subprocess
 import sys
 import time
+from base64 import urlsafe_b64decode
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -26,16 +28,13 @@ import httpx2
 import pytest
 
 from tests.leaks import Ledger
-from tokenward.clock import now
 from tokenward.jose.keys import SigningKey
-from tokenward.server.app import seal
-from tokenward.server.keyring import KeyRing
-from tokenward.server.settings import load
-from tokenward.server.stores import open_store
+from tokenward.server.keyring import Ring
+from tokenward.server.seal import Seal
 
 SOURCE = Path(__file__).parents[1] / "src"
 CONFIG = "tokenward.toml"
-READY = "tokenward: serving on "
+READY = re.compile(r"^tokenward: serving on (\S+)$", re.MULTILINE)
 TO_START, TO_STOP = 30.0, 15.0
 """Seconds."""
 
@@ -46,16 +45,22 @@ def hashed(secret: str) -> str:
 
 
 def free_port() -> int:
-    """A port nobody listens on, for a server whose URL must be known before it starts."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port nobody has, for a server whose URL must be known before it starts.
+
+    Not one of those that the system deals out: the next connection anybody makes might get it.
+    """
+    while True:
+        port = random.randint(20_000, 30_000)  # noqa: S311 - nothing secret
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("0.0.0.0", port))
+            return port
 
 
 def environment(environ: Mapping[str, str]) -> dict[str, str]:
     """These variables, what measures coverage, and nothing else of ours."""
     measured = {name: it for name, it in os.environ.items() if name.startswith("COVERAGE")}
-    return {**measured, "PYTHONPATH": str(SOURCE), **environ}
+    ours = {"PYTHONPATH": str(SOURCE), "PYTHONDONTWRITEBYTECODE": "1"}
+    return {**measured, **ours, **environ}
 
 
 @dataclass(kw_only=True)
@@ -78,12 +83,12 @@ class Tokenward:
         """Start it, and wait until it says that it serves; AssertionError if it does not."""
         self.launch()
         until = time.monotonic() + TO_START
-        while READY not in self.stderr:
+        while not (found := READY.search(self.stderr)):
             assert self.process is not None
             assert self.process.poll() is None, f"it ended instead of serving:\n{self.stderr}"
             assert time.monotonic() < until, f"it does not say that it serves:\n{self.stderr}"
             time.sleep(0.01)
-        self.url = self.stderr.partition(READY)[2].partition("\n")[0]
+        self.url = found[1]
 
     def launch(self) -> None:
         """Start it, and do not wait."""
@@ -91,7 +96,7 @@ class Tokenward:
         for name, text in self.files.items():
             (self.folder / name).write_text(text)
         with (self.folder / "stdout").open("wb") as out, (self.folder / "stderr").open("wb") as err:
-            self.process = subprocess.Popen(  # noqa: S603 - our own module
+            self.process = subprocess.Popen(
                 [sys.executable, "-m", "tokenward.server", *self.arguments],
                 cwd=self.folder,
                 env=environment(self.environ),
@@ -112,12 +117,13 @@ class Tokenward:
     def stop(self) -> None:
         """Stop it as an operator would; AssertionError if it does not end well."""
         assert self.process is not None
-        self._gather()  # while it runs, there is a write-ahead log
-        self.process.send_signal(signal.SIGTERM)
         try:
+            self._gather()  # while it runs, there is a write-ahead log
+            self.process.send_signal(signal.SIGTERM)
             code = self.process.wait(TO_STOP)
         finally:
             self.process.kill()
+            self.process.wait()
             self._gather()
         self._enter_keys()
         self.ledger.trail(self.folder.name, b"".join(map(Path.read_bytes, self.trails)))
@@ -148,24 +154,14 @@ class Tokenward:
         return found[-1]
 
     def keys(self) -> dict[str, SigningKey]:
-        """The signing key of each issuer, taken out of the store that the server keeps it in."""
-        settings = load(self.folder / CONFIG, self.environ)
-
+        """The signing key of each issuer, by name, out of the database with its seal broken."""
         (database,) = self.folder.rglob("*.db")
-
-        async def read() -> dict[str, SigningKey]:
-            store = open_store(f"sqlite://{database}", now)
-            await store.open()
-            try:
-                keyring = KeyRing(shelf=store.shelf, seal=seal(settings, store))
-                return {
-                    name: (await keyring.ring(name, issuer.algorithm)).keys[0]
-                    for name, issuer in settings.issuers.items()
-                }
-            finally:
-                await store.close()
-
-        return asyncio.run(read())
+        seal = Seal.from_file(database.with_name(f"{database.name}.key"))
+        rings = [row for row in rows(database) if str(row[0]).startswith("ring/")]
+        return {
+            place.split("/")[1]: Ring.from_bytes(seal.open(sealed, place)).keys[0]
+            for place, sealed, *_ in rings
+        }
 
     def kept(self) -> list[Path]:
         """The files it has made."""
@@ -185,22 +181,21 @@ class Tokenward:
             mode = stat.S_IMODE(path.stat().st_mode)
             assert not mode & 0o077, f"others have access to {path.name}: {mode:o}"
             if path.suffix == ".db":
-                self.ledger.wrote(path, b"\n".join(cells(path)), f"the tables of {name}/{path.name}")
+                cells = [cell for row in rows(path) for cell in row]
+                data = b"".join(it if isinstance(it, bytes) else str(it).encode() for it in cells)
+                self.ledger.wrote(path, data, f"the tables of {name}/{path.name}")
         for written, text in self.files.items():
             assert (self.folder / written).read_text() == text, f"{written} was changed"
 
     def _enter_keys(self) -> None:
         """Enter the private keys, and the key that they are sealed with."""
         for path in self.folder.rglob("*.db.key"):
-            self.ledger.secret("an encryption key", path.read_text().strip(), home=path)
+            key = urlsafe_b64decode(path.read_text().strip() + "==")
+            self.ledger.secret("an encryption key", key, home=path)
         if not any(self.folder.rglob("*.db")):
             return
-        for issuer, key in self.keys().items():
-            numbers: Any = key.private.private_numbers()
-            for part in ("private_value", "d", "p", "q", "dmp1", "dmq1", "iqmp"):
-                if number := getattr(numbers, part, 0):
-                    data = number.to_bytes((number.bit_length() + 7) // 8, "big")
-                    self.ledger.secret(f"{part} of the private key of {issuer}", data)
+        for issuer, signing in self.keys().items():
+            self.ledger.private_key(f"the key of {issuer}", signing.private)
 
     def http(self, **options: Any) -> httpx2.Client:
         """A client of this server; the tokens it sends and gets are entered."""
@@ -223,15 +218,12 @@ class Tokenward:
         return httpx2.Client(base_url=self.url, event_hooks=hooks, trust_env=False, **options)
 
 
-def cells(path: Path) -> Iterator[bytes]:
-    """Everything in the tables of a database, whole: on disk it may be scattered over pages."""
-    db = sqlite3.connect(path.absolute().as_uri() + "?mode=ro", uri=True)
-    try:
-        for (table,) in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall():
-            for row in db.execute(f'SELECT * FROM "{table}"'):  # noqa: S608 - their own names
-                yield from (it if isinstance(it, bytes) else str(it).encode() for it in row)
-    finally:
-        db.close()
+def rows(path: Path) -> list[tuple[Any, ...]]:
+    """All rows of all tables of a database, whole: on disk they may be scattered over pages."""
+    with closing(sqlite3.connect(path.absolute().as_uri() + "?mode=ro", uri=True)) as db:
+        tables = db.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall()
+        every = (f'SELECT * FROM "{name}"' for (name,) in tables)  # noqa: S608 - their own names
+        return [row for query in every for row in db.execute(query)]
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""What the client tests may use: a node with its packages, a server; and the mark of all of them."""
+"""What the client tests may use: a node with its packages, a server; and the mark of them all."""
 
 import os
 from pathlib import Path

@@ -4,10 +4,12 @@ Ids and secrets of ours need no encoding; those of ``AWKWARD`` do, as somebody's
 of ``RAW`` mean something else when they are decoded.
 """
 
+import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass
 
 from tests.leaks import Ledger
-from tests.running import CONFIG, Tokenward, free_port, hashed
+from tests.running import CONFIG, Tokenward, hashed
 from tests.servers import Issuer
 from tokenward.jose.keys import SigningKey
 
@@ -159,6 +161,32 @@ class Served:
         with self.server.http() as http:
             answer = http.post(endpoint, data=form, auth=client)
         return str(answer.raise_for_status().json()["access_token"])
+
+    def signed(
+        self, issuer: str, token: str, *, by: SigningKey | None = None, **claims: object
+    ) -> str:
+        """A token like this one with other claims, signed with this issuer's own key or another."""
+        key = by or self.keys[issuer]
+        changed = claims_of(token) | claims
+        return self.server.ledger.token("a made-up token", key.sign(changed, typ="at+jwt"))
+
+    def forged(self, issuer: str, token: str) -> str:
+        """A token that says all that this one says, but for who signed it."""
+        key = self.keys[issuer]
+        return self.signed(issuer, token, by=SigningKey.generate(key.algorithm, kid=key.kid))
+
+
+def claims_of(token: str) -> dict[str, object]:
+    """What a token says, believed without proof."""
+    payload = token.split(".")[1]
+    return dict(json.loads(urlsafe_b64decode(payload + "==")))
+
+
+def tampered(token: str, **claims: object) -> str:
+    """The same head and signature, around other claims."""
+    head, _, signature = token.split(".")
+    payload = json.dumps(claims_of(token) | claims).encode()
+    return f"{head}.{urlsafe_b64encode(payload).decode().rstrip('=')}.{signature}"
 
 
 def settings(friend: Issuer, port: int) -> dict[str, str]:

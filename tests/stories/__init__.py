@@ -1,0 +1,1 @@
+"""The seeds as they were told, request by request, against a running server."""
