@@ -55,7 +55,11 @@ def authorizes(source: str) -> list[str]:
 
 
 def _makes(call: ast.Call, names: set[str], values: set[str]) -> bool:
-    called = set(re.findall(r"\w+", ast.unparse(call.func)))
+    called = {
+        node.id if isinstance(node, ast.Name) else node.attr
+        for node in ast.walk(call.func)
+        if isinstance(node, ast.Name | ast.Attribute)
+    }
     last = _last_name(call.func)
     given = [*call.args, *(keyword.value for keyword in call.keywords)]
     if called & names:
