@@ -1,11 +1,21 @@
 """What every test may use: one event loop backend, a whole server, and keys that are ready."""
 
 import itertools
+from pathlib import Path
 
 import pytest
 
+from tests.tiers import PROGRAMS
 from tests.world import a_world
 from tokenward.jose.keys import SigningKey
+
+
+def pytest_collection_modifyitems(items):
+    """Mark what starts whole programs, by where it lives."""
+    tests = Path(__file__).parent
+    for item in items:
+        if item.path.relative_to(tests).parts[0] in PROGRAMS:
+            item.add_marker("programs")
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """What `./tokenward test` runs: the tests, tier by tier, and at the end what ran and what did not.
 
     ./tokenward test              the fast tier: needs nothing
+    ./tokenward test --programs   and whole programs: the set-up, every command, dev mode, the seeds
     ./tokenward test --clients    and real clients from npm and PyPI, against a running server
     ./tokenward test --browser    and journeys in a real browser
     ./tokenward test --all        everything, style, types and coverage too; nothing may be skipped
@@ -44,8 +45,18 @@ CHECKS: dict[str, Sequence[Sequence[str | Path]]] = {
 }
 """What is looked at without being run; under --all only."""
 
-MARKS = {"fast": "not clients and not browser", "clients": "clients", "browser": "browser"}
+MARKS = {
+    "fast": "not programs and not clients and not browser",
+    "programs": "programs",
+    "clients": "clients",
+    "browser": "browser",
+}
+NAMED = "not clients and not browser"
+"""What runs of the tests that somebody names."""
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
+PROGRAMS = frozenset({"attacks", "bootstrap", "cli", "practice", "stories"})
+"""The folders whose tests start and stop whole programs: a tier of their own."""
+
 NO_TESTS = 5
 """pytest's exit status when it found nothing to run."""
 
@@ -177,12 +188,13 @@ class Run:
         )
 
     def _pytest(self, tier: str) -> list[str]:
-        mark = f"({MARKS[tier]}) and ({self.mark})" if self.mark else MARKS[tier]
+        mark = NAMED if tier == "fast" and self.arguments else MARKS[tier]
+        mark = f"({mark}) and ({self.mark})" if self.mark else mark
         command = [sys.executable, "-m", "pytest", "-m", mark]
         if self.strict:
             command += ["--cov", "--cov-report="]
             command += ["--cov-append"] if tier != "fast" else []
-        if tier == "fast" and not self.arguments:
+        if tier in {"fast", "programs"} and not self.arguments:
             # For one file, starting the workers would cost more than they save.
             command += ["-n", "auto", "--maxprocesses=4", "--dist=loadfile"]
         return [*command, "-q"] if not self.arguments else command
@@ -211,7 +223,10 @@ def _count(report: Path) -> tuple[int, int, list[str]]:
 
 def _not_run(tier: str, remedy: str = "") -> Outcome:
     """A tier that nobody asked for, or that could not run: by name, with what would help."""
-    names = sorted(path.stem for path in (ROOT / "tests" / tier).glob("test_*.py"))
+    folders = PROGRAMS if tier == "programs" else {tier}
+    names = sorted(
+        path.stem for folder in folders for path in (ROOT / "tests" / folder).glob("test_*.py")
+    )
     words = f"not run: {remedy or f'./tokenward test --{tier}'}"
     return Outcome(tier=tier, words=words, notes=(", ".join(names),) if names else ())
 
@@ -252,6 +267,7 @@ def main(arguments: list[str]) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    parser.add_argument("--programs", action="store_true", help="whole programs, too")
     parser.add_argument("--clients", action="store_true", help="real clients, too")
     parser.add_argument("--browser", action="store_true", help="a real browser, too")
     parser.add_argument("--all", action="store_true", help="everything, and nothing skipped")
@@ -266,6 +282,8 @@ def main(arguments: list[str]) -> int:
     run = Run(strict=asked.all, mark=asked.mark, arguments=rest)
 
     plan: list[Callable[[], Outcome]] = [partial(run.tests, "fast")]
+    programs = partial(run.tests if asked.programs or asked.all else _not_run, "programs")
+    plan.append(programs)
     plan.append(run.clients if asked.clients or asked.all else partial(_not_run, "clients"))
     plan.append(run.browser if asked.browser or asked.all else partial(_not_run, "browser"))
     if asked.all:

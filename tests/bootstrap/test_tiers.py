@@ -70,6 +70,7 @@ def test_all_is_well_and_what_did_not_run_is_named_with_its_command(checkout):
     assert done.returncode == 0, done.stdout + done.stderr
     assert tiers[0].startswith("fast      3 passed, 0 failed, 0 skipped")
     assert tiers[1:] == [
+        "programs  not run: ./tokenward test --programs",
         "clients   not run: ./tokenward test --clients",
         "          test_shop",
         "browser   not run: ./tokenward test --browser",

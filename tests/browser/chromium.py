@@ -5,12 +5,14 @@ a page without looking at it. It has a profile of its own, and no way to anywher
 """
 
 import base64
+import fcntl
 import json
 import os
 import select
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -108,8 +110,12 @@ class Browser:
         screen: dict[str, Any] = DESK,
         dark: bool = False,
         scripts: bool = True,
+        behaved: bool = True,
     ) -> Iterator["Page"]:
-        """A page in a window of its own; AssertionError if it did what it should not."""
+        """A page in a window of its own; AssertionError if it did what it should not.
+
+        ``behaved`` is for pages of ours; a stranger's may give reason to complain.
+        """
         context = self.ask("Target.createBrowserContext")["browserContextId"]
         target = self.ask("Target.createTarget", url="about:blank", browserContextId=context)
         page = Page(
@@ -128,7 +134,7 @@ class Browser:
         try:
             page.go(url)
             yield page
-            page.check_conduct()
+            page.check_conduct(behaved=behaved)
         finally:
             self.ask("Target.disposeBrowserContext", browserContextId=context)
 
@@ -227,19 +233,30 @@ class Page:
         """Every address that was asked for."""
         return [it["request"]["url"] for it in self.events("Network.requestWillBeSent")]
 
-    def check_conduct(self) -> None:
-        """No complaint, nothing blocked, nobody asked who is not on this machine."""
+    def complaints(self) -> list[dict[str, Any]]:
+        """What the browser complains of, blocks or could not load."""
         self.value("1")  # whatever was on its way is here now
-        complaints = [
+        return [
             *(it["entry"] for it in self.events("Log.entryAdded")),
-            *(it for it in self.events("Runtime.consoleAPICalled")),
+            *self.events("Runtime.consoleAPICalled"),
             *(it["exceptionDetails"] for it in self.events("Runtime.exceptionThrown")),
             *(it["issue"] for it in self.events("Audits.issueAdded")),
             *(it for it in self.events("Network.loadingFailed") if not it.get("canceled")),
         ]
-        assert complaints == []
+
+    def check_conduct(self, *, behaved: bool = True) -> None:
+        """No complaint, nothing blocked, nobody asked who is not on this machine."""
+        assert not behaved or self.complaints() == []
         hosts = {urlsplit(url).hostname for url in self.asked_for() if not url.startswith("data:")}
         assert hosts <= {"127.0.0.1", "localhost"}, hosts
+
+
+_PLUG = """
+import os, sys
+for wire, number in zip(sys.argv[1:3], (3, 4)):
+    os.dup2(int(wire), number)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
 
 
 @contextmanager
@@ -247,17 +264,20 @@ def chromium(program: str, profile: Path) -> Iterator[Browser]:
     """A browser with a new profile, for as long as the block takes."""
     to_read, to = os.pipe()
     back, back_write = os.pipe()
-    # The protocol is spoken on the descriptors 3 and 4 of the browser.
-    wires = f'exec {program} "$@" 3<&{to_read} 4>&{back_write}'
+    # Beyond 3 and 4, on which the browser wants to find them.
+    theirs = [fcntl.fcntl(wire, fcntl.F_DUPFD, 10) for wire in (to_read, back_write)]
+    flags = (*FLAGS, f"--user-data-dir={profile / 'profile'}")
     with (profile / "chromium.log").open("wb") as log:
-        process = subprocess.Popen(  # noqa: S603 - the browser that was asked for
-            ["/bin/sh", "-c", wires, "sh", *FLAGS, f"--user-data-dir={profile / 'profile'}"],
-            pass_fds=(to_read, back_write),
+        process = subprocess.Popen(
+            [sys.executable, "-c", _PLUG, *map(str, theirs), program, *flags],
+            pass_fds=theirs,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             start_new_session=True,
         )
+    for wire in theirs:
+        os.close(wire)
     os.close(to_read)
     os.close(back_write)
     try:

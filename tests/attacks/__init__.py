@@ -1,0 +1,1 @@
+"""Attacks from outside: real processes, real sockets, nothing looked at from within."""
