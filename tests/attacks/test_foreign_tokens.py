@@ -82,7 +82,9 @@ def test_claims_that_nearly_fit_do_not(lab, server, claims):
 
 def test_an_expired_token_is_called_expired(lab, server):
     """Also where another caller trusts the same issuer for another audience."""
-    answer = server.get_token(lab.user_token(exp=int(time.time()) - 100))
+    answer = server.get_token(
+        lab.user_token(iat=int(time.time()) - 200, exp=int(time.time()) - 100)
+    )
     assert (answer.status, answer.body) == (401, b"No token: the token has expired")
 
 

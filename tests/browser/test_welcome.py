@@ -296,4 +296,5 @@ def csp(answer):
 
 @pytest.mark.parametrize("path", ["/static/", "/static/../welcome.py", "/static/welcome.py", "/x"])
 def test_there_are_no_other_files(dev, path):
-    assert httpx2.get(f"{dev.url}{path}").status_code == 404
+    answer = httpx2.get(f"{dev.url}{path}")
+    assert (answer.status_code, answer.json()["error"]) == (404, "not_found")

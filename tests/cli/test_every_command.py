@@ -247,6 +247,16 @@ def test_whoever_has_read_enough_may_leave(tmp_path):
     assert process.returncode in (0, 1)
 
 
+@pytest.mark.parametrize("form", [(), ("--json",)])
+def test_a_terminal_that_knows_ascii_alone_is_no_trouble(form, tmp_path):
+    (tmp_path / "tokenward.toml").write_text('[callers."ü…"]\nproof = "nön"\n')
+    said = command("check", *form, cwd=tmp_path, environ={"PYTHONIOENCODING": "ascii"})
+    assert said.code == 78
+    assert said.out.isascii()
+    assert said.err.isascii()
+    assert form == () or said.json["ok"] is False
+
+
 def broken(*_):
     raise KeyError("a-secret-that-nobody-must-see")
 

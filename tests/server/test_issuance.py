@@ -228,31 +228,57 @@ async def test_an_upstream_that_fails_is_503_and_the_next_success_is_served(worl
 
 async def test_the_ledger_of_the_hot_paths(world, monkeypatch):
     """What an answer costs, once everything is warm (decisions: the ledger)."""
-    signatures = []
-    sign = SigningKey.sign
+    signatures, sign = [], SigningKey.sign
 
     def counted(key, *args, **kwargs):
         signatures.append(key.kid)
         return sign(key, *args, **kwargs)
 
-    token = world.user_token()
-    await world.get_token(token)
-    store = world.server.store
-    asked, before = len(world.friend.asked), store.counts
+    user, worker = world.user_token(), world.user_token(permissions=["reports"])
+    mine = {"auth": ("nightly", SECRET), "audience": "reports"}
+    live = (await world.exchange(worker, **mine)).json()["access_token"]
+    await world.get_token(user)
     monkeypatch.setattr(SigningKey, "sign", counted)
+    store, asked = world.server.store, list(world.friend.asked)
 
-    await world.get_token(token)
-    assert (store.counts, len(signatures)) == (before, 0)
-    assert (len(world.friend.asked), len(world.upstream.questions)) == (asked, 1)
+    async def cost(answering):
+        """Store reads, writes and commits, and signatures, of an answer."""
+        before = store.counts
+        signatures.clear()
+        answer = await answering
+        assert answer.status_code == 200
+        now = store.counts
+        read, written = now.reads - before.reads, now.writes - before.writes
+        return read, written, now.commits - before.commits, len(signatures)
 
-    await world.token(audience="reports")
-    assert (store.counts, len(signatures)) == (before, 1)
+    assert await cost(world.token(audience="reports")) == (0, 0, 0, 1)
+    assert await cost(world.get_token(user)) == (0, 0, 0, 0)
+    assert await cost(world.exchange(user)) == (0, 0, 0, 0)
+    assert await cost(world.exchange(worker, **mine)) == (0, 0, 0, 1)
+    introspecting = {"data": {"token": live}, "auth": ("reports-api", API_SECRET)}
+    for _ in range(2):
+        assert await cost(world.http.post("/introspect", **introspecting)) == (1, 0, 0, 0)
+    for path in ("/.well-known/jwks.json", "/.well-known/openid-configuration", "/healthz"):
+        assert await cost(world.http.get(path)) == (0, 0, 0, 0)
+    assert (world.friend.asked, len(world.upstream.questions)) == (asked, 1)
 
-    live = (await world.token(audience="reports")).json()["access_token"]
-    before = store.counts
-    await world.http.post("/introspect", data={"token": live}, auth=("reports-api", API_SECRET))
-    assert store.counts.reads - before.reads <= 1
-    assert store.counts.writes == before.writes
+
+async def test_what_is_refused_costs_no_signature_no_write_and_no_question(world, monkeypatch):
+    user = world.user_token(permissions=[])
+    await world.get_token(user)
+    asked, before = list(world.friend.asked), world.server.store.counts
+    monkeypatch.delattr(SigningKey, "sign")
+
+    refusals = [
+        await world.get_token(user),
+        await world.exchange(user),
+        await world.token(auth=("nightly", "wrong"), audience="reports"),
+        await world.token(audience="nowhere"),
+        await world.token(scope="admin", audience="reports"),
+    ]
+    assert [answer.status_code for answer in refusals] == [403, 400, 401, 400, 400]
+    assert world.server.store.counts == before
+    assert (world.friend.asked, world.upstream.questions) == (asked, [])
 
 
 async def test_the_trail_says_who_got_what_by_which_rule_and_no_token(worlds):

@@ -15,6 +15,7 @@ from tokenward.oauth.errors import (
 )
 from tokenward.oauth.messages import CLIENT_CREDENTIALS, JWT_BEARER, TOKEN_EXCHANGE
 from tokenward.oauth.scope import NOTHING, Scope
+from tokenward.server import policy as policies
 from tokenward.server.model import NOBODY, Caller, Client, Grant
 from tokenward.server.policy import Policy, Rule, Target, matches
 
@@ -335,3 +336,44 @@ def test_nobody_ever_gets_more_than_one_rule_allows(asked, allowed):
         return
     assert agreed.scope <= allowed[int(agreed.rule)]
     assert Scope.of(asked) <= agreed.scope
+
+
+def test_what_was_agreed_to_is_remembered_for_that_very_grant():
+    rules, grant = policy(rule()), nightly()
+    agreed = rules.decide(grant)
+
+    assert rules.decide(grant) is agreed
+    assert agreed.grant is grant
+    equal = replace(grant)
+    assert rules.decide(equal) == agreed
+    assert rules.decide(equal).grant is equal
+
+
+def test_another_policy_decides_for_itself():
+    grant = nightly()
+    assert policy(rule()).decide(grant).rule == "a rule"
+    with pytest.raises(InvalidTarget):
+        policy().decide(grant)
+
+
+def test_refusals_are_not_remembered():
+    rules = policy(rule())
+    for _ in range(2):
+        with pytest.raises(InvalidScope):
+            rules.decide(nightly(scope=S("reports:write")))
+    assert rules._agreed == {}
+
+
+def test_a_grant_that_a_handle_stood_for_is_not_remembered():
+    rules, grant = policy(rule()), nightly(handle="a secret that is used once")
+    assert rules.decide(grant) == rules.decide(grant)
+    assert rules._agreed == {}
+
+
+def test_memory_of_decisions_is_bounded(monkeypatch):
+    monkeypatch.setattr(policies, "REMEMBER", 8)
+    rules = policy(rule())
+    for _ in range(100):
+        grant = nightly()
+        assert rules.decide(grant).grant is grant
+        assert len(rules._agreed) <= 8

@@ -11,14 +11,14 @@ from tokenward.cli.options import Command, Commands
 from tokenward.cli.saying import say
 
 EXAMPLES = """
-tokenward dev                  a server to practise on, and what to paste to get tokens
-tokenward hash                 a secret for a client, and the hash that the server keeps
-tokenward check                would the tokenward.toml of this folder do?
-tokenward explain nightly      which rule answers the caller nightly, and what
-tokenward serve                run the server
-tokenward token | tokenward inspect     get a token, and see what it says
+# to begin with: prints what to paste to get tokens
+tokenward dev
 
-Each command has more: tokenward token --help
+# with a tokenward.toml in this folder
+tokenward check && tokenward serve
+
+# each command has examples of its own
+tokenward token --help
 """
 
 app = typer.Typer(
@@ -31,16 +31,16 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 
-for _command, _examples in (
-    (dev.dev, dev.EXAMPLES),
-    (serve.serve, serve.EXAMPLES),
-    (check.check, check.EXAMPLES),
-    (explain.explain, explain.EXAMPLES),
-    (hash.hash, hash.EXAMPLES),
-    (token.token, token.EXAMPLES),
-    (inspect.inspect, inspect.EXAMPLES),
+for _command, _brief, _examples in (
+    (dev.dev, "A server to practise on, with everything to paste.", dev.EXAMPLES),
+    (serve.serve, "Run the server.", serve.EXAMPLES),
+    (check.check, "Would this configuration do?", check.EXAMPLES),
+    (explain.explain, "Which rule answers whom, and what.", explain.EXAMPLES),
+    (hash.hash, "Make a client secret, and its hash.", hash.EXAMPLES),
+    (token.token, "Get a token, from this or any other server.", token.EXAMPLES),
+    (inspect.inspect, "What a token says, and whether to believe it.", inspect.EXAMPLES),
 ):
-    app.command(cls=Command, epilog=_examples)(_command)
+    app.command(cls=Command, epilog=_examples, short_help=_brief)(_command)
 
 
 def _version(wanted: bool) -> None:

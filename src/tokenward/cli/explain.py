@@ -1,8 +1,9 @@
 """``tokenward explain``: which rule would answer, and what; nothing is issued."""
 
 import json as json_
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -36,9 +37,18 @@ def explain(
         ),
     ],
     token: Annotated[
-        str, typer.Option("--token", "-t", help="The token asked for.", autocompletion=tokens)
+        str,
+        typer.Option(
+            "--token",
+            "-t",
+            metavar="NAME",
+            help="The token asked for; by its name or its audience.",
+            autocompletion=tokens,
+        ),
     ] = "",
-    scope: Annotated[str, typer.Option("--scope", "-s", help="The scope asked for.")] = "",
+    scope: Annotated[
+        str, typer.Option("--scope", "-s", metavar="SCOPE", help="The scope asked for.")
+    ] = "",
     claims: Annotated[
         str,
         typer.Option(
@@ -47,13 +57,21 @@ def explain(
             "where they may also be a token that has them. Nothing is verified.",
         ),
     ] = "{}",
-    client: Annotated[str, typer.Option(help="The client they ask with, if any.")] = "",
-    actor: Annotated[str, typer.Option(help="The caller who acts for them, if any.")] = "",
+    client: Annotated[
+        str, typer.Option(metavar="NAME", help="The client they ask with, if any.")
+    ] = "",
+    actor: Annotated[
+        str, typer.Option(metavar="NAME", help="The caller who acts for them, if any.")
+    ] = "",
     grant_type: Annotated[
-        str, typer.Option(help="How: client_credentials, token_exchange or jwt_bearer.")
+        str,
+        typer.Option(metavar="TYPE", help="How: client_credentials, token_exchange or jwt_bearer."),
     ] = "",
     issuer: Annotated[
-        str, typer.Option(help="At whose endpoint: a name under [issuers]. Any, if not said.")
+        str,
+        typer.Option(
+            metavar="NAME", help="At whose endpoint: a name under [issuers]; any if not said."
+        ),
     ] = "",
     config: Config = None,
     json: Json = False,
@@ -155,25 +173,23 @@ class _Asked:
             actor=self._subject(self.actor, "{}") if self.actor else NOBODY_ELSE,
         )
 
+    def _clients(self) -> list["Client"]:
+        return [it.client for it in self.settings.clients.values()]
+
     def _client(self, name: str) -> "Client | None":
-        clients = [it.client for it in self.settings.clients.values()]
-        return next((it for it in clients if name in (it.name, it.id)), None)
+        return next((it for it in self._clients() if name in (it.name, it.id)), None)
 
     def _known_client(self, name: str) -> "Client":
-        found = self._client(name)
-        if found is None:
-            self._unknown("client", name, [it.client.name for it in self._registered()])
-        return found
-
-    def _registered(self) -> list[Any]:
-        return list(self.settings.clients.values())
+        return self._client(name) or self._unknown(
+            "client", name, [it.name for it in self._clients()]
+        )
 
     def _subject(self, name: str, claims: str) -> "Caller":
         from tokenward.server.model import Caller  # noqa: PLC0415
 
         if name not in self.settings.subjects:
-            names = [*self.settings.subjects, *(it.client.name for it in self._registered())]
-            self._unknown("caller", name, names)
+            names = [it.name for it in self._clients()]
+            self._unknown("caller", name, [*self.settings.subjects, *names])
         default = self.settings.subjects[name].default
         said = self._claims(claims)
         return Caller(name=name, subject=f"{name}|somebody", claims=said, default=default)
@@ -207,6 +223,6 @@ class _Asked:
         except OAuthError as exc:
             fail(f"--scope: {exc.description}", code=USAGE, in_json=self.json)
 
-    def _unknown(self, kind: str, name: str, known: Any) -> Any:
-        there_are = f"There are: {', '.join(known)}" if known else "There are none."
+    def _unknown(self, kind: str, name: str, known: Iterable[str]) -> NoReturn:
+        there_are = f"There are: {', '.join(known) or 'none'}"
         fail(f"there is no {kind} {name!r}", there_are, code=USAGE, in_json=self.json)

@@ -46,7 +46,9 @@ def inspect(
         str,
         typer.Option(metavar="URL", help="Verify it too: the exact issuer that must have made it."),
     ] = "",
-    audience: Annotated[str, typer.Option(help="Verify it too: whom it must be meant for.")] = "",
+    audience: Annotated[
+        str, typer.Option(metavar="NAME", help="Verify it too: whom it must be meant for.")
+    ] = "",
     json: Json = False,
 ) -> None:
     """Show what is in a JSON Web Token, here on this machine.
@@ -74,7 +76,7 @@ def inspect(
     refusal = _verify(bare, issuer, audience) if issuer else ""
     verified = bool(issuer) and not refusal
     if json:
-        said = {"header": compact.header, "claims": claims, "verified": verified}
+        said = {"header": dict(compact.header), "claims": claims, "verified": verified}
         say_json(said | ({"refusal": refusal} if refusal else {}))
     else:
         _show("header", compact.header)
@@ -140,8 +142,10 @@ def _when(at: float) -> str:
         moment = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(at))
     except (OverflowError, ValueError, OSError):
         return "not a time"
-    seconds = int(at - time.time())
-    return f"{moment}, {f'in {_span(seconds)}' if seconds >= 0 else f'{_span(-seconds)} ago'}"
+    seconds = round(at - time.time())
+    if abs(seconds) <= 1:
+        return f"{moment}, now"
+    return f"{moment}, {f'in {_span(seconds)}' if seconds > 0 else f'{_span(-seconds)} ago'}"
 
 
 def _span(seconds: int) -> str:

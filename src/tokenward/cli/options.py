@@ -16,14 +16,11 @@ _HEADING = re.compile(r"^(?:Usage|\S[^:\n]*)(?=:)", re.MULTILINE)
 class Command(TyperCommand):
     """A command whose help ends with examples."""
 
-    def format_epilog(self, ctx: typer.Context, formatter: Any) -> None:  # noqa: ARG002
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
         """The examples as they stand: a line that is wrapped cannot be pasted."""
-        if self.epilog:
-            with formatter.section("Examples"):
-                for line in self.epilog.strip("\n").splitlines():
-                    formatter.write(f"  {line}".rstrip() + "\n")
+        _examples(self.epilog, formatter)
 
-    def get_help(self, ctx: typer.Context) -> str:
+    def get_help(self, ctx: Any) -> str:
         """The help, its headings bold where that is wanted."""
         return _bold(super().get_help(ctx))
 
@@ -31,11 +28,19 @@ class Command(TyperCommand):
 class Commands(TyperGroup):
     """All commands; the same for them together."""
 
-    format_epilog = Command.format_epilog
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
+        """The examples as they stand."""
+        _examples(self.epilog, formatter)
 
-    def get_help(self, ctx: typer.Context) -> str:
+    def get_help(self, ctx: Any) -> str:
         """The help, its headings bold where that is wanted."""
         return _bold(super().get_help(ctx))
+
+
+def _examples(text: str | None, formatter: Any) -> None:
+    with formatter.section("Examples"):
+        for line in (text or "").strip("\n").splitlines():
+            formatter.write(f"  {line}".rstrip() + "\n")
 
 
 def _bold(text: str) -> str:

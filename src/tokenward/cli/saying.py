@@ -22,8 +22,8 @@ def painted(text: str, colour: str, stream: TextIO | None = None) -> str:
 
 
 def say(text: str = "", colour: str = "") -> None:
-    """A line on standard output."""
-    print(painted(text, colour) if colour else text)
+    """A line on standard output, at once: whoever reads it may be waiting for it."""
+    print(painted(text, colour) if colour else text, flush=True)
 
 
 def note(text: str = "", colour: str = "") -> None:
@@ -33,7 +33,7 @@ def note(text: str = "", colour: str = "") -> None:
 
 def say_json(said: object) -> None:
     """One JSON document on standard output."""
-    print(json.dumps(said, indent=2, ensure_ascii=False))
+    print(json.dumps(said, indent=2))
 
 
 def fail(message: str, hint: str = "", *, code: int = FAILED, in_json: bool = False) -> NoReturn:

@@ -66,7 +66,10 @@ def token(
     ] = "",
     method: Annotated[
         str,
-        typer.Option(help="How to send it: client_secret_basic, client_secret_post or none."),
+        typer.Option(
+            metavar="METHOD",
+            help="How to send it: client_secret_basic, client_secret_post or none.",
+        ),
     ] = "client_secret_basic",
     subject_token_file: Annotated[
         str,
@@ -77,13 +80,17 @@ def token(
     ] = "",
     audience: Annotated[
         list[str] | None,
-        typer.Option(help="Which token, or whom it is for. May be said more than once."),
+        typer.Option(
+            metavar="NAME", help="Which token, or whom it is for. May be said more than once."
+        ),
     ] = None,
     resource: Annotated[
         list[str] | None,
         typer.Option(metavar="URI", help="The same as RFC 8707 has it."),
     ] = None,
-    scope: Annotated[str, typer.Option("--scope", "-s", help="What it should be good for.")] = "",
+    scope: Annotated[
+        str, typer.Option("--scope", "-s", metavar="SCOPE", help="What it should be good for.")
+    ] = "",
     header: Annotated[
         bool, typer.Option("--header", help="Print a whole Authorization header.")
     ] = False,
@@ -115,9 +122,7 @@ def token(
         say(f"Authorization: Bearer {got.value}" if header else got.value)
 
 
-def _ask(
-    issuer: str, subject_token: str, settings: dict[str, Any], *, json: bool
-) -> AccessToken:
+def _ask(issuer: str, subject_token: str, settings: dict[str, Any], *, json: bool) -> AccessToken:
     from tokenward.client import TokenAuth, TokenError  # noqa: PLC0415
 
     try:

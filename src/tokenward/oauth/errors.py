@@ -9,7 +9,9 @@
   x InvalidScope            400  RFC 6749 §5.2
     x ScopeRequired         (none was asked for, and there is no default)
     x UnknownScope          (nobody can have it)
+    x ScopeNotAllowed       (the policy says no)
   x InvalidTarget           400  RFC 8707 §2
+    x TargetNotAllowed      (the policy says no)
   x AccessDenied            400  RFC 6749 §4.1.2.1 (at the token endpoint: Okta's policies)
   x UnsupportedTokenType    400  RFC 7009 §2.2.1
   x TemporarilyUnavailable  503  RFC 6749 §4.1.2.1
@@ -89,10 +91,18 @@ class UnknownScope(InvalidScope):
     """The token has no such scope."""
 
 
+class ScopeNotAllowed(InvalidScope):
+    """The scope is more than is allowed."""
+
+
 class InvalidTarget(OAuthError):
     """The audience or resource is unknown, or not for this caller."""
 
     error = "invalid_target"
+
+
+class TargetNotAllowed(InvalidTarget):
+    """There is no such token for this caller, or none at all."""
 
 
 class AccessDenied(OAuthError):

@@ -13,8 +13,7 @@ Form = list[tuple[str, str]]
 
 MOST_FIELDS = 64
 
-_BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
-_PLAIN = re.compile(rb"[A-Za-z0-9._~:/*!$'()-]*")
+_BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _CONTROL = re.compile(r"[\x00-\x08\x0A-\x1F\x7F]")
 
 
@@ -22,25 +21,30 @@ def parse(body: bytes) -> Form:
     """Read the pairs of a form, in order; raises ``InvalidRequest`` (RFC 6749 App. B)."""
     if not body:
         return []
-    fields = body.split(b"&")
-    if len(fields) > MOST_FIELDS:
+    if body.count(b"&") >= MOST_FIELDS:
         raise InvalidRequest(f"the form has more than {MOST_FIELDS} fields")
+    text = body.decode("latin-1")
+    plain = _is_plain(text)
     pairs = []
-    for field in fields:
-        if not field:
-            continue
-        name, _, value = field.partition(b"=")
-        pairs.append((_text(name), _text(value)))
+    for field in text.split("&"):
+        if field:
+            name, _, value = field.partition("=")
+            pairs.append((name, value) if plain else (_decoded(name), _decoded(value)))
     return pairs
 
 
-def _text(raw: bytes) -> str:
-    if _PLAIN.fullmatch(raw):
-        return raw.decode("ascii")
+def _is_plain(text: str) -> bool:
+    """Whether it stands for itself, as most forms of machines do."""
+    return text.isascii() and text.isprintable() and "%" not in text and "+" not in text
+
+
+def _decoded(raw: str) -> str:
+    if _is_plain(raw):
+        return raw
     if _BROKEN_ESCAPE.search(raw):
         raise InvalidRequest("the form contains a broken percent-escape")
     try:
-        text = unquote_to_bytes(raw.replace(b"+", b" ")).decode()
+        text = unquote_to_bytes(raw.replace("+", " ").encode("latin-1")).decode()
     except UnicodeDecodeError:
         raise InvalidRequest("the form is not UTF-8") from None
     if _CONTROL.search(text):

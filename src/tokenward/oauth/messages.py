@@ -4,7 +4,8 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Self
+from hashlib import sha256
+from typing import NamedTuple, Self
 from urllib.parse import urlsplit
 
 from tokenward.oauth.errors import InvalidRequest, InvalidScope, InvalidTarget
@@ -32,12 +33,11 @@ LONGEST_TOKEN = 65_536
 _TOKEN = re.compile(r"[\x21-\x7E]+")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TokenRequest:
+class TokenRequest(NamedTuple):
     """A token request, parsed once, at the door."""
 
     grant_type: str
-    parameters: Mapping[str, str] = field(repr=False)
+    parameters: Mapping[str, str]
     targets: tuple[str, ...] = ()
     """Every ``audience`` (RFC 8693 §2.1) and ``resource`` (RFC 8707 §2) named."""
 
@@ -59,7 +59,7 @@ class TokenRequest:
             if not value:
                 continue
             if name in MAY_REPEAT:
-                targets.append(_target(name, value))
+                targets.append(value if name == "audience" else _resource(value))
             elif name in parameters:
                 raise InvalidRequest(f"{_shown(name)} is repeated")
             else:
@@ -69,13 +69,7 @@ class TokenRequest:
         presented = Presented.parse(authorization, parameters)
         if not (grant_type := parameters.get("grant_type", "")):
             raise InvalidRequest("grant_type is required")
-        return cls(
-            grant_type=grant_type,
-            parameters=parameters,
-            targets=tuple(targets),
-            presented=presented,
-            issuer=issuer,
-        )
+        return cls(grant_type, parameters, tuple(targets), presented, issuer)
 
     @property
     def scope(self) -> Scope:
@@ -92,6 +86,10 @@ class TokenRequest:
             return value
         raise InvalidRequest(f"{name} is required")
 
+    def __repr__(self) -> str:
+        """Without the parameters, among which there are secrets."""
+        return f"TokenRequest({self.grant_type!r}, targets={self.targets}, issuer={self.issuer!r})"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccessToken:
@@ -105,6 +103,12 @@ class AccessToken:
     token_type: str = "Bearer"
     types: frozenset[str] = frozenset({ACCESS_TOKEN})
     """What it may be called in an exchange (RFC 8693 §3)."""
+
+    sha256: str = field(init=False, repr=False, compare=False)
+    """The SHA-256 of the value in hex, by which those call it who must not know it."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sha256", sha256(self.value.encode()).hexdigest())
 
     @classmethod
     def parse(cls, answer: object, *, now: float, asked: Scope = NOTHING) -> Self:
@@ -132,20 +136,19 @@ class AccessToken:
         return cls(value=value, expires_at=now + seconds, scope=scope)
 
     def expires_in(self, now: float) -> int:
-        """Whole seconds left, never less than none."""
-        return max(0, int(self.expires_at - now))
+        """Seconds left, to the nearest whole one, never less than none."""
+        return max(0, round(self.expires_at - now))
 
     def __str__(self) -> str:
         return self.value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TokenResponse:
+class TokenResponse(NamedTuple):
     """A successful answer (RFC 6749 §5.1, RFC 8693 §2.2.1)."""
 
     access_token: AccessToken
     issued_token_type: str = ""
-    refresh_token: str = field(default="", repr=False)
+    refresh_token: str = ""
 
     def to_json(self, now: float) -> dict[str, object]:
         """The body of the response; ``scope`` only if there is one to speak of."""
@@ -155,24 +158,27 @@ class TokenResponse:
             "token_type": token.token_type,
             "expires_in": token.expires_in(now),
         }
-        if token.scope:
-            body["scope"] = str(token.scope)
+        if scope := token.scope.text:
+            body["scope"] = scope
         if self.issued_token_type:
             body["issued_token_type"] = self.issued_token_type
         if self.refresh_token:
             body["refresh_token"] = self.refresh_token
         return body
 
+    def __repr__(self) -> str:
+        """Without the refresh token."""
+        return f"TokenResponse({self.access_token!r}, {self.issued_token_type!r})"
 
-def _target(name: str, value: str) -> str:
+
+def _resource(value: str) -> str:
     """A resource must be an absolute URI without a fragment (RFC 8707 §2)."""
-    if name == "resource":
-        try:
-            parts = urlsplit(value)
-        except ValueError:
-            raise InvalidTarget("resource is not a URI") from None
-        if not parts.scheme or "#" in value or " " in value:
-            raise InvalidTarget("resource must be an absolute URI without a fragment")
+    try:
+        parts = urlsplit(value)
+    except ValueError:
+        raise InvalidTarget("resource is not a URI") from None
+    if not parts.scheme or "#" in value or " " in value:
+        raise InvalidTarget("resource must be an absolute URI without a fragment")
     return value
 
 

@@ -4,12 +4,9 @@ Presenting two things at once is an error, whatever they are worth (RFC 6749 §2
 more than one authentication method in each request").
 """
 
-import binascii
-import re
-from base64 import b64decode
+from binascii import a2b_base64
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Self
+from typing import NamedTuple, Self
 from urllib.parse import unquote_plus
 
 from tokenward.oauth.errors import InvalidClient, InvalidRequest
@@ -21,20 +18,14 @@ NONE = "none"
 
 LONGEST_HEADER = 4_096
 
-# RFC 7617 §2 and RFC 4648 §4: the credentials are one token68, padded as usual.
-_TOKEN68 = re.compile(r"[A-Za-z0-9+/]+={0,2}")
-# RFC 6749 App. A.1 and A.2: client-id = *VSCHAR, client-secret = *VSCHAR
-_VSCHARS = re.compile(r"[\x20-\x7E]+")
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Presented:
+class Presented(NamedTuple):
     """The credentials of one request; false if there are none."""
 
     method: str = ""
     """The name in IANA's registry of token endpoint authentication methods, or ``""``."""
 
-    candidates: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    candidates: tuple[tuple[str, str], ...] = ()
     """Id and secret, in every reading that the wire allows, the likelier first."""
 
     @classmethod
@@ -47,25 +38,28 @@ class Presented:
         client_id = parameters.get("client_id", "")
         secret = parameters.get("client_secret", "")
         assertion = parameters.get("client_assertion", "")
-        if bool(authorization) + bool(secret) + bool(assertion) > 1:
+        if (authorization and (secret or assertion)) or (secret and assertion):
             raise InvalidRequest("more than one way of client authentication")
         if authorization:
             candidates = _basic(authorization)
             if client_id and client_id not in [id for id, _ in candidates]:
                 raise InvalidRequest("client_id differs from the one in the Authorization header")
-            return cls(method=BASIC, candidates=candidates)
+            return cls(BASIC, candidates)
         if secret:
             if not client_id:
                 raise InvalidRequest("client_secret without client_id")
-            return cls(method=POST, candidates=((client_id, secret),))
+            return cls(POST, ((client_id, secret),))
         if assertion:
-            return cls(method=ASSERTION, candidates=((client_id, assertion),))
+            return cls(ASSERTION, ((client_id, assertion),))
         if client_id:
-            return cls(method=NONE, candidates=((client_id, ""),))
+            return cls(NONE, ((client_id, ""),))
         return cls()
 
     def __bool__(self) -> bool:
         return bool(self.method)
+
+    def __repr__(self) -> str:
+        return f"Presented(method={self.method!r})"  # and no secret
 
 
 NOTHING_PRESENTED = Presented()
@@ -74,16 +68,19 @@ NOTHING_PRESENTED = Presented()
 def _basic(header: str) -> tuple[tuple[str, str], ...]:
     """Id and secret, form-decoded as RFC 6749 §2.3.1 says, then raw as many clients send them."""
     scheme, _, encoded = header.partition(" ")
+    encoded = encoded.lstrip(" ")  # RFC 9110 §11.4: 1*SP
     if scheme.lower() != "basic":
         raise InvalidClient("the Authorization header must use the Basic scheme")
-    if len(header) > LONGEST_HEADER or not _TOKEN68.fullmatch(encoded):
+    if len(header) > LONGEST_HEADER:
         raise InvalidClient("malformed Basic credentials")
     try:
-        raw = b64decode(encoded, validate=True).decode("ascii")
-    except (binascii.Error, UnicodeDecodeError):
+        # RFC 7617 §2 and RFC 4648 §4: the credentials are one token68, padded as usual.
+        raw = a2b_base64(encoded, strict_mode=True).decode("ascii")
+    except ValueError:
         raise InvalidClient("malformed Basic credentials") from None
     id, colon, secret = raw.partition(":")
-    if not colon or not id or not _VSCHARS.fullmatch(raw):
+    # RFC 6749 App. A.1 and A.2: client-id = *VSCHAR, client-secret = *VSCHAR
+    if not colon or not id or not raw.isprintable():
         raise InvalidClient("malformed Basic credentials")
     if "%" not in raw and "+" not in raw:
         return ((id, secret),)

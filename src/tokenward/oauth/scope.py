@@ -2,9 +2,8 @@
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Self
 
 from tokenward.oauth.errors import InvalidScope
 
@@ -20,21 +19,24 @@ class Scope:
     """An immutable set of scope tokens; ``<=`` is "no more than"."""
 
     tokens: frozenset[str] = frozenset()
+    text: str = field(init=False, repr=False, compare=False)
+    """As it is written on the wire, in alphabetical order."""
 
-    @classmethod
-    def parse(cls, text: str) -> Self:
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "text", " ".join(sorted(self.tokens)))
+
+    @staticmethod
+    def parse(text: str) -> "Scope":
         """Read a space-separated list; raises ``InvalidScope`` for anything else."""
-        if len(text) > LONGEST:
-            raise InvalidScope(f"scope is longer than {LONGEST} characters")
-        return cls(_tokens(text))
+        return _scope(text)
 
-    @classmethod
-    def of(cls, tokens: Iterable[str]) -> Self:
+    @staticmethod
+    def of(tokens: Iterable[str]) -> "Scope":
         """Make a scope of scope tokens, one string each."""
-        return cls.parse(" ".join(tokens))
+        return Scope.parse(" ".join(tokens))
 
     def __str__(self) -> str:
-        return _text(self.tokens)
+        return self.text
 
     def __bool__(self) -> bool:
         return bool(self.tokens)
@@ -62,13 +64,10 @@ NOTHING = Scope()
 
 
 @lru_cache(maxsize=512)
-def _tokens(text: str) -> frozenset[str]:
+def _scope(text: str) -> Scope:
+    if len(text) > LONGEST:
+        raise InvalidScope(f"scope is longer than {LONGEST} characters")
     tokens = frozenset(text.split(" ")) - {""}
     if not all(map(_SCOPE_TOKEN.fullmatch, tokens)):
         raise InvalidScope("scope contains characters that RFC 6749 does not allow")
-    return tokens
-
-
-@lru_cache(maxsize=512)
-def _text(tokens: frozenset[str]) -> str:
-    return " ".join(sorted(tokens))
+    return Scope(tokens)

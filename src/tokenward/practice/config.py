@@ -1,14 +1,43 @@
 """The configuration that dev mode runs with: an ordinary ``tokenward.toml``, made on the spot."""
 
+import json
+from pathlib import Path
 from string import Template
 
-FILE = Template("""\
-# What "tokenward dev" runs with. Secrets come from its environment; dev reads no other file.
-store  = "sqlite://$data/tokenward.db"
+from tokenward.practice.process import Places
+
+CALLER_AUDIENCE = "http://tokenserver.sample.bentley.com"
+"""Whom the tokens of the practice identity provider are meant for: us, by the sample's name."""
+
+REPORTS, MODELS = "https://reports.example.com", "https://models.example.com"
+SERVICE = "service-practice"
+"""What we are to the practice iTwin Platform: its one service application."""
+
+
+def config(folder: Path, port: int, places: Places) -> str:
+    """The file that a server on this port runs with, keeping what it keeps in this folder."""
+    return _FILE.substitute(
+        store=_text(f"sqlite://{folder / 'tokenward.db'}"),
+        audit=_text(str(folder / "audit.jsonl")),
+        port=port,
+        idp=places.idp,
+        itwin=places.itwin,
+    )
+
+
+def _text(value: str) -> str:
+    """The value as a TOML string in which no variable is meant."""
+    quoted = json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return quoted.replace("${", "$${")
+
+
+_FILE = Template("""\
+# What "tokenward dev" runs with. It reads no other file; the secrets are in .env.local beside this.
+store  = $store
 listen = "127.0.0.1:$port"
 
 [audit]
-to = "$data/audit.jsonl"
+to = $audit
 
 [issuers.main]                 # our own tokens, as RFC 9068 has them
 url = "http://127.0.0.1:$port"
@@ -22,7 +51,7 @@ profile = "okta"
 [callers.mobile]               # anybody the practice identity provider vouches for
 proof    = "jwt"
 issuer   = "$idp"
-audience = "$audience"
+audience = "http://tokenserver.sample.bentley.com"
 [callers.demo]                 # one service, registered here
 proof   = "client_secret"
 secrets = ["$${DEMO_SECRET_HASH}"]
@@ -79,23 +108,23 @@ scope  = "such_scope"
 REAL = """\
 # tokenward.toml: the same with real values. Then: tokenward check, tokenward serve
 store  = "sqlite:tokenward.db"
-listen = "0.0.0.0:3001"
+listen = "0.0.0.0:3001"                              # phones come from outside
 
-[callers.mobile]                                  # anybody your Auth0 tenant vouches for
+[callers.mobile]                                     # anybody your Auth0 tenant vouches for
 proof    = "jwt"
-issuer   = "https://YOUR-TENANT.us.auth0.com/"    # with the slash
-audience = "http://tokenserver.sample.bentley.com"  # the Identifier of the API in Auth0
+issuer   = "https://YOUR-TENANT.us.auth0.com/"       # with the slash
+audience = "http://tokenserver.sample.bentley.com"   # the Identifier of the API in Auth0
 
-[tokens.itwin]                                    # fetched with a secret that stays here
+[tokens.itwin]                                       # fetched with a secret that stays here
 upstream      = "client_credentials"
 issuer        = "https://ims.bentley.com"
-client_id     = "${ITWIN_CLIENT_ID}"              # in the environment or in .env.local
+client_id     = "${ITWIN_CLIENT_ID}"                 # in the environment or in .env.local
 client_secret = "${ITWIN_CLIENT_SECRET}"
 scopes        = { "itwin-platform" = "The iTwin Platform" }
 
 [[allow]]
 caller = "mobile"
-claims = { permissions = "models:read" }          # who of them may
+claims = { permissions = "models:read" }             # who of them may
 token  = "itwin"
 scope  = "itwin-platform"
 """

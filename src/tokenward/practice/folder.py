@@ -1,22 +1,30 @@
 """What dev mode keeps from one start to the next, so that what was pasted yesterday still works."""
 
 import json
+import os
+import re
 import secrets
-import socket
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Self
 
-KEPT = "dev.json"
+LARGEST_PORT = 65_535
+
+KEPT, CONFIG, VARIABLES, FOR_SHELLS = "dev.json", "tokenward.toml", ".env.local", "dev.env"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
     """Ports and practice secrets."""
 
-    port: int
-    ports: tuple[int, int, int]
+    ports: tuple[int, int, int] = (0, 0, 0)
+    """Of the practice servers; 0 for any."""
+
+    port: int = 0
+    """Our own, the last time."""
+
     client_secret: str = field(repr=False)
     reports_api_secret: str = field(repr=False)
     itwin_secret: str = field(repr=False)
@@ -25,35 +33,30 @@ class Kept:
     def new(cls) -> Self:
         """New secrets, and no ports yet."""
         return cls(
-            port=0,
-            ports=(0, 0, 0),
             client_secret=secrets.token_urlsafe(32),
             reports_api_secret=secrets.token_urlsafe(32),
             itwin_secret=secrets.token_urlsafe(32),
         )
 
     @classmethod
-    def open(cls, folder: Path, *, port: int | None, standard: int) -> Self:
-        """What is kept in this folder, or new.
+    def read(cls, folder: Path) -> Self:
+        """What is kept in this folder; new if that is nothing, or nothing that makes sense."""
+        try:
+            said = json.loads((folder / KEPT).read_text(encoding="utf-8"))
+            first, second, third = (_port(port) for port in said["ports"])
+            return cls(
+                ports=(first, second, third),
+                port=_port(said["port"]),
+                client_secret=_secret(said["client_secret"]),
+                reports_api_secret=_secret(said["reports_api_secret"]),
+                itwin_secret=_secret(said["itwin_secret"]),
+            )
+        except (OSError, ValueError, TypeError, KeyError):
+            return cls.new()
 
-        0 asks for a free port, ``None`` for the standard one, or a free one if somebody has it.
-        """
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        file = folder / KEPT
-        kept = cls(**json.loads(file.read_text(encoding="utf-8"))) if file.exists() else cls.new()
-        if port is None:
-            port = standard if _free(standard) else 0
-        first, second, third = (it if _free(it) else 0 for it in kept.ports)
-        kept = replace(
-            kept,
-            port=port or _any_free(),
-            ports=(first or _any_free(), second or _any_free(), third or _any_free()),
-        )
-        draft = file.with_suffix(".new")
-        draft.touch(mode=0o600)
-        draft.write_text(json.dumps(asdict(kept), indent=2) + "\n", encoding="utf-8")
-        draft.replace(file)
-        return kept
+    def write(self, folder: Path) -> None:
+        """Keep it; raises ``OSError``."""
+        write(folder / KEPT, json.dumps(asdict(self), indent=2) + "\n")
 
     def environment(self) -> dict[str, str]:
         """The secrets that the configuration refers to."""
@@ -64,22 +67,32 @@ class Kept:
         }
 
 
+def write(file: Path, text: str) -> None:
+    """Write a file that only its owner may read, all of it or nothing; raises ``OSError``."""
+    draft = file.with_name(f"{file.name}.{secrets.token_hex(4)}")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as opened:
+        opened.write(text.encode())
+    draft.replace(file)
+
+
+def variables(said: Mapping[str, str], *, comment: str, export: bool = False) -> str:
+    """A file of variables, for shells to source or for ``tokenward serve`` to read."""
+    assign = "export " if export else ""
+    lines = [f"{assign}{name}='{value}'" for name, value in said.items()]
+    return "\n".join([f"# {comment}", *lines, ""])
+
+
+def _port(said: object) -> int:
+    if not isinstance(said, int) or not 0 <= said <= LARGEST_PORT:
+        raise ValueError("that is no port")
+    return said
+
+
+def _secret(said: object) -> str:
+    if not isinstance(said, str) or not re.fullmatch(r"[A-Za-z0-9_-]{32,}", said):
+        raise ValueError("that is no secret of ours")
+    return said
+
+
 def _hash(secret: str) -> str:
     return "sha256:" + sha256(secret.encode()).hexdigest()
-
-
-def _free(port: int) -> bool:
-    """Whether somebody else listens there; 0 is always free."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
-
-
-def _any_free() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -52,9 +52,17 @@ def identity_provider(issuer: str, audience: str, key: SigningKey) -> Starlette:
             return PlainTextResponse(f"{exc}\n", status_code=400)
         if user not in PEOPLE:
             return PlainTextResponse(f"we know {' and '.join(PEOPLE)}\n", status_code=404)
-        return PlainTextResponse(token_for(key, issuer, audience, user, now=time.time()))
+        return PlainTextResponse(token_for(key, issuer, audience, user, now=time.time()) + "\n")
 
     about = published(
-        issuer, key, token="/oauth/token", authorize="/authorize", jwks="/.well-known/jwks.json"
+        issuer,
+        key,
+        token="/oauth/token",
+        authorize="/authorize",
+        jwks="/.well-known/jwks.json",
+        what=f"""A practice identity provider. It asks {" and ".join(PEOPLE)} for no password:
+
+  curl -d user=ann {issuer}practice/sign-in
+""",
     )
     return Starlette(routes=[*about, Route("/practice/sign-in", sign_in, methods=["POST"])])

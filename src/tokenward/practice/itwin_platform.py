@@ -1,35 +1,42 @@
 """A practice iTwin Platform: IMS, which hands out tokens, and ``users/me``, which takes them.
 
 It knows one service application, and is as strict as the real one: form-decoded Basic or the
-secret in the body, known scopes only, ``Bearer`` tokens that it signed itself.
+secret in the body, known scopes only, ``Bearer`` tokens that it signed itself. Besides, it believes
+an issuer of ours that speaks IMS's dialect, as a platform of one's own would.
 """
 
 import secrets
 import time
 from collections.abc import Mapping
+from uuid import NAMESPACE_URL, uuid5
 
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from tokenward.jose.jws import InvalidToken
-from tokenward.jose.jwt import Expected, verify
+from tokenward.jose.jwt import issuer_of
 from tokenward.jose.keys import KeySet, SigningKey
 from tokenward.oauth import forms
 from tokenward.oauth.errors import InvalidClient, InvalidScope, OAuthError, UnsupportedGrantType
 from tokenward.oauth.presented import Presented
 from tokenward.oauth.scope import Scope
 from tokenward.practice.published import published
+from tokenward.verifier import InvalidToken, Verifier
 
 LIFETIME = 3_600
 SCOPES = Scope.parse("itwin-platform itwinjs imodels:read users:read itwins:read")
 
 
-def itwin_platform(issuer: str, client_id: str, client_secret: str, key: SigningKey) -> Starlette:
-    """The application; ``issuer`` has no trailing slash, as IMS has none."""
-    keys = KeySet((key.verifying_key(),))
-    expected = Expected(issuer=issuer, audience=f"{issuer}/resources")
+def itwin_platform(
+    issuer: str, client_id: str, client_secret: str, key: SigningKey, *, also: tuple[str, str]
+) -> Starlette:
+    """The application; ``issuer`` has no trailing slash, as IMS has none.
+
+    ``also`` is another issuer that it believes, and the audience of the tokens meant for it.
+    """
+    theirs = Verifier(issuer, f"{issuer}/resources", keys=KeySet((key.verifying_key(),)))
+    ours = Verifier(*also)
 
     async def token(request: Request) -> JSONResponse:
         try:
@@ -69,17 +76,19 @@ def itwin_platform(issuer: str, client_id: str, client_secret: str, key: Signing
 
     async def me(request: Request) -> Response:
         scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
+        believes = ours if issuer_of(bearer) == ours.expected.issuer else theirs
         try:
-            verify(bearer if scheme == "Bearer" else "", keys, expected, now=time.time())
+            claims = await believes.averify(bearer if scheme == "Bearer" else "")
         except InvalidToken:
             said = {"code": "HeaderNotFound", "message": "Access denied."}
             return JSONResponse({"error": said}, status_code=401)
+        service = claims["client_id"]
         user = {
-            "id": "4d6f6e61-0000-4000-8000-000000000001",
-            "displayName": "Practice Service",
+            "id": str(uuid5(NAMESPACE_URL, f"{claims['iss']}#{service}")),
+            "displayName": service,
             "givenName": "Practice",
             "surname": "Service",
-            "email": f"{client_id}@apps.imsoidc.bentley.com",
+            "email": f"{service}@apps.imsoidc.bentley.com",
             "organizationName": "Practice",
         }
         return JSONResponse({"user": user})
@@ -90,6 +99,9 @@ def itwin_platform(issuer: str, client_id: str, client_secret: str, key: Signing
         token="/connect/token",
         authorize="/connect/authorize",
         jwks="/.well-known/openid-configuration/jwks",
+        what=f"""A practice iTwin Platform: POST /connect/token for its one service application,
+and GET /users/me for those who have a token of it, or of {also[0]}.
+""",
     )
     return Starlette(
         routes=[

@@ -12,7 +12,7 @@ from tokenward.server.app import application
 from tokenward.server.seal import SealBroken
 from tokenward.server.serve import CannotListen, serve
 from tokenward.server.settings import ConfigError, Listen, Problem, find, load
-from tokenward.server.stores import WrongStore
+from tokenward.server.stores import StoreUnavailable, WrongStore
 
 CONFIGURATION = 78
 FAILED = 1
@@ -29,9 +29,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--port", type=_port)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(arguments)
-    return run(
-        config=options.config, host=options.host, port=options.port, json=options.json
-    )
+    return run(config=options.config, host=options.host, port=options.port, json=options.json)
 
 
 def run(*, config: Path | None, host: str, port: int | None, json: bool = False) -> int:
@@ -60,7 +58,7 @@ def run(*, config: Path | None, host: str, port: int | None, json: bool = False)
     except CannotListen as exc:
         tell("failed", {"message": str(exc)})
         return FAILED
-    except (WrongStore, SealBroken, OSError) as exc:
+    except (WrongStore, StoreUnavailable, SealBroken, OSError) as exc:
         tell("failed", {"message": f"cannot start: {exc}"})
         return FAILED
     return 0

@@ -132,7 +132,7 @@ class Server:
             GET_TOKEN: GetTokenEndpoint(issuance=issuance, audit=audit),
             HEALTH: HealthEndpoint(),
             LIVE: HealthEndpoint(),
-            READY: ReadinessEndpoint(self.store.ping),
+            READY: ReadinessEndpoint((self.store.ping, self.trail.ping)),
         }
         for name, issuer in settings.issuers.items():
             routes |= self._issuer(name, issuer, rings[name], issuance, audit)
@@ -208,12 +208,15 @@ class Server:
         """The subject proofs; nobody's people may take the name of a client or another caller."""
         settings = self.settings
         names = {*settings.clients, *settings.subjects}
+        urls = {issuer.url for issuer in settings.issuers.values()}
+        denylist = DenyList(self.store.shelf)
         return tuple(
             subject.proof.trusted(
                 name=name,
                 default=subject.default,
                 taken=frozenset(names - {name}),
                 clock=self.clock,
+                revoked=denylist.revoked if subject.proof.issuer in urls else None,
             )
             for name, subject in settings.subjects.items()
         )

@@ -163,17 +163,20 @@ class Front:
         names = {name for name, _ in headers}
         return (*headers, *(pair for pair in self._standing if pair[0] not in names))
 
-    async def _body(self, scope: Scope, receive: Receive, length: bytes) -> bytes:
+    def _body(self, scope: Scope, receive: Receive, length: bytes) -> Awaitable[bytes]:
         """The whole body; raises ``TooLarge`` and ``TooSlow``, and ``_Gone`` with the client."""
         if not length.isdigit() or int(length[:18]) > self._longest:
             raise TooLarge(f"The body must not have more than {self._longest} bytes")
-        if PUNCTUAL not in (scope.get("extensions") or ()):
-            try:
-                async with asyncio.timeout(self._deadline):
-                    return await self._read(receive)
-            except TimeoutError:
-                raise TooSlow from None
-        return await self._read(receive)
+        if PUNCTUAL in (scope.get("extensions") or ()):
+            return self._read(receive)
+        return self._read_in_time(receive)
+
+    async def _read_in_time(self, receive: Receive) -> bytes:
+        try:
+            async with asyncio.timeout(self._deadline):
+                return await self._read(receive)
+        except TimeoutError:
+            raise TooSlow from None
 
     async def _read(self, receive: Receive) -> bytes:
         body, more = b"", True

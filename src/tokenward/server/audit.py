@@ -5,10 +5,10 @@ their SHA-256, secrets not at all.
 """
 
 import asyncio
-import math
-import time
+from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from hashlib import sha256
+from time import perf_counter
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -29,29 +29,26 @@ class Sink(Protocol):
         ...
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True)
 class Event:
     """What one request asked for and what became of it."""
 
     kind: str
-    id: str
-    address: str
+    received: Received
     sink: Sink
     clock: Clock
     request: TokenRequest | None = None
     client: Client | None = None
     grant: Grant | None = None
     authorization: Authorization | None = None
-    token: str = ""
     token_sha256: str = ""
-    expires_at: float = math.nan
-    error: str = ""
-    detail: str = ""
-    _began: float = field(default_factory=time.perf_counter)
+    expires_at: float | None = None
+    failure: dict[str, str] | None = None
+    _began: float = field(default_factory=perf_counter)
 
     def issued(self, token: AccessToken) -> None:
         """Note which token left, without keeping the token."""
-        self.token_sha256 = sha256(token.value.encode()).hexdigest()
+        self.token_sha256 = token.sha256
         self.expires_at = token.expires_at
 
     def shown(self, token: str) -> None:
@@ -61,54 +58,73 @@ class Event:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
+    def __aexit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         traceback: TracebackType | None,
-    ) -> None:
-        if isinstance(error, OAuthError):
-            self.error, self.detail = error.error, error.detail or error.description
-        elif isinstance(error, asyncio.CancelledError):
-            self.error = "cancelled"
-        elif error is not None:
-            self.error, self.detail = "server_error", type(error).__name__
-        await self.sink.record(self.to_json())
+    ) -> Awaitable[None]:
+        if error is not None:
+            self.failure = _failure(error)
+        return self.sink.record(self.to_json())
 
     def to_json(self) -> dict[str, object]:
         """The event as a flat JSON object; what is not known is not there."""
         said: dict[str, object] = {
-            "time": round(self.clock(), 3),
+            "time": int(self.clock() * 1_000) / 1_000,
             "event": self.kind,
-            "id": self.id,
-            "outcome": "refused" if self.error else "ok",
+            "id": self.received.id,
+            "outcome": "ok" if self.failure is None else "refused",
         }
         if self.request is not None:
-            said["grant_type"] = self.request.grant_type[:LONGEST_TEXT]
-            said["issuer"] = self.request.issuer
-            said["targets"] = [target[:LONGEST_TEXT] for target in self.request.targets]
-        if self.client:
+            _asked(self.request, said)
+        if self.client is not None and self.client.id:
             said["client"] = self.client.id
-        if grant := self.grant:
-            said["caller"] = grant.caller.name
-            said["subject"] = grant.caller.subject
-            said["scope_asked"] = str(grant.scope)
-            if grant.actor:
-                said["actor"] = grant.actor.subject
-        if agreed := self.authorization:
-            said["token"] = agreed.token
-            said["scope"] = str(agreed.scope)
-            said["rule"] = agreed.rule
+        if self.grant is not None:
+            _granted(self.grant, said)
+        if self.authorization is not None:
+            _agreed(self.authorization, said)
         if self.token_sha256:
             said["token_sha256"] = self.token_sha256
-        if not math.isnan(self.expires_at):
+        if self.expires_at is not None:
             said["expires_at"] = int(self.expires_at)
-        if self.error:
-            said["error"] = self.error
-            said["detail"] = self.detail[:LONGEST_TEXT]
-        said["address"] = self.address
-        said["ms"] = round((time.perf_counter() - self._began) * 1000, 3)
-        return {name: value for name, value in said.items() if value not in ("", [])}
+        if self.failure is not None:
+            said |= self.failure
+        if self.received.address:
+            said["address"] = self.received.address
+        said["ms"] = int((perf_counter() - self._began) * 1_000_000) / 1_000
+        return said
+
+
+def _failure(error: BaseException) -> dict[str, str]:
+    if isinstance(error, OAuthError):
+        detail = error.detail or error.description
+        return {"error": error.error, "detail": detail[:LONGEST_TEXT]}
+    if isinstance(error, asyncio.CancelledError):
+        return {"error": "cancelled"}
+    return {"error": "server_error", "detail": type(error).__name__}
+
+
+def _asked(request: TokenRequest, said: dict[str, object]) -> None:
+    said["grant_type"] = request.grant_type[:LONGEST_TEXT]
+    if request.issuer:
+        said["issuer"] = request.issuer
+    if request.targets:
+        said["targets"] = [target[:LONGEST_TEXT] for target in request.targets]
+
+
+def _granted(grant: Grant, said: dict[str, object]) -> None:
+    said["caller"], said["subject"] = grant.caller.name, grant.caller.subject
+    if scope := grant.scope.text:
+        said["scope_asked"] = scope
+    if actor := grant.actor.subject:
+        said["actor"] = actor
+
+
+def _agreed(authorization: Authorization, said: dict[str, object]) -> None:
+    said["token"], said["rule"] = authorization.token, authorization.rule
+    if scope := authorization.scope.text:
+        said["scope"] = scope
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,10 +136,4 @@ class Audit:
 
     def event(self, kind: str, received: Received) -> Event:
         """An event to be filled in inside ``async with``; recorded when that ends."""
-        return Event(
-            kind=kind,
-            id=received.id,
-            address=received.address,
-            sink=self.sink,
-            clock=self.clock,
-        )
+        return Event(kind, received, self.sink, self.clock)

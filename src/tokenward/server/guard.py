@@ -11,7 +11,7 @@ pass, and every limit of time and size, is here.
 import asyncio
 import math
 import re
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -19,10 +19,13 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from tokenward.server.asgi import PUNCTUAL
 from tokenward.server.bounds import Limits, refusal
 
-# A path with or without a query, in printable ASCII: no absolute, authority or asterisk form,
-# no fragment (RFC 9112 §3.2.1). We are no proxy.
-_ORIGIN_FORM = re.compile(rb"/[!\"$-~]*")
+# A path, perhaps a query, no fragment (RFC 9112 §3.2.1), or after an authority that counts for
+# nothing: the absolute form (§3.2.2: "a server MUST accept").
+_AUTHORITY = rb"(?:[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]*)?"
+_TARGET = re.compile(rb"(?:(?i:https?)://" + _AUTHORITY + rb")?/[!\"$-~]*")
+_HOST = re.compile(_AUTHORITY)
 
+_BLANKS = (b" ", b"\t")
 _EXTENSIONS: dict[str, object] = {PUNCTUAL: {}}
 
 _WAITING = "waiting for the first request"
@@ -96,6 +99,9 @@ class Guard(HttpToolsProtocol):
         self._deadline = self.loop.time() + self.limits.head
 
     def on_headers_complete(self) -> None:
+        for position, (name, value) in enumerate(self.headers):
+            if value[-1:] in _BLANKS:  # RFC 9110 §5.5: not part of the value
+                self.headers[position] = (name, value.rstrip(b" \t"))
         if (verdict := self._objection()) is not None:
             self._verdict = verdict
             raise _Refused
@@ -106,7 +112,8 @@ class Guard(HttpToolsProtocol):
         super().on_headers_complete()
         if self._stopping:
             self.cycle.keep_alive = False
-        cast("dict[str, Any]", self.scope)["extensions"] = _EXTENSIONS
+        scope: Any = self.scope
+        scope["extensions"] = _EXTENSIONS
         # Fields of a chunked body's trailer end here from now on, not among the headers
         # (RFC 9110 §6.5.1): who checks headers in front of us may not have looked at them.
         self.headers = []
@@ -179,7 +186,7 @@ class Guard(HttpToolsProtocol):
         if version not in ("1.1", "1.0"):
             return 505
         if (
-            not _ORIGIN_FORM.fullmatch(self.url)
+            not _TARGET.fullmatch(self.url)
             or len(self.pipeline) >= limits.most_pipelined
             or self._ambiguous(version)
         ):
@@ -192,8 +199,9 @@ class Guard(HttpToolsProtocol):
             names = [name for name, _ in self.headers]
             if names.count(b"host") > 1 or names.count(b"transfer-encoding") > 1:
                 return True
-        # RFC 9112 §3.2: 400 to any request of HTTP/1.1 that lacks a Host header field.
-        if b"host" not in fields and version == "1.1":
+        # RFC 9112 §3.2: 400 to HTTP/1.1 without a Host, and to any Host that is none.
+        host = fields.get(b"host")
+        if (host is None and version == "1.1") or (host and not _HOST.fullmatch(host)):
             return True
         # RFC 9112 §6.1: chunked or nothing, and nothing from HTTP/1.0.
         coding = fields.get(b"transfer-encoding")

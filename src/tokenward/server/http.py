@@ -5,7 +5,6 @@ and can be carried by ASGI or by anything faster.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from tokenward.oauth.errors import InvalidRequest
@@ -13,17 +12,16 @@ from tokenward.oauth.errors import InvalidRequest
 Headers = Iterable[tuple[bytes, bytes]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Received:
+class Received(NamedTuple):
     """A request whose body has arrived in full."""
 
     method: str
     path: str
-    query: bytes = field(default=b"", repr=False)
-    headers: Headers = field(default=(), repr=False)
+    query: bytes = b""
+    headers: Headers = ()
     """Names in lower case, as they came."""
 
-    body: bytes = field(default=b"", repr=False)
+    body: bytes = b""
     address: str = ""
     """Where it came from, as far as the transport can say."""
 
@@ -32,13 +30,17 @@ class Received:
 
     def header(self, name: bytes) -> str:
         """The header's value, or ``""``; raises ``InvalidRequest`` if it came twice."""
-        found = [value for key, value in self.headers if key == name]
-        match found:
-            case []:
-                return ""
-            case [value]:
-                return value.decode("latin-1").strip(" \t")
-        raise InvalidRequest(f"the header {name.decode()} came more than once")
+        found = None
+        for key, value in self.headers:
+            if key == name:
+                if found is not None:
+                    raise InvalidRequest(f"the header {name.decode()} came more than once")
+                found = value
+        return "" if found is None else found.decode("latin-1").strip(" \t")
+
+    def __repr__(self) -> str:
+        """Without query, headers and body, in which there are secrets."""
+        return f"Received({self.method!r}, {self.path!r}, from {self.address!r}, {self.id!r})"
 
 
 class Answer(NamedTuple):

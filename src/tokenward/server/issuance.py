@@ -22,10 +22,9 @@ from tokenward.oauth.messages import (
     TokenRequest,
     TokenResponse,
 )
-from tokenward.oauth.presented import Presented
 from tokenward.server.audit import Event
 from tokenward.server.grants import GrantType
-from tokenward.server.model import NOBODY, Authorization, Client
+from tokenward.server.model import Authorization, Client
 from tokenward.server.policy import Policy
 from tokenward.server.registry import Registry
 
@@ -51,20 +50,14 @@ class Issuance:
     async def issue(self, request: TokenRequest, event: Event) -> TokenResponse:
         """Hand out a token, or say why not by raising an ``OAuthError``."""
         event.request = request
-        client = event.client = await self.authenticate(request.presented)
+        client = event.client = await self.registry.authenticate(request.presented)
         grant_type = self.grant_type(request.grant_type, client)
         grant = event.grant = await grant_type.redeem(request, client)
         authorization = event.authorization = self.policy.decide(grant)
         token = await self.sources[authorization.token].issue(authorization)
-        response = TokenResponse(
-            access_token=token, issued_token_type=self.issued_type(request, token)
-        )
+        response = TokenResponse(token, self.issued_type(request, token))
         event.issued(token)
         return response
-
-    async def authenticate(self, presented: Presented) -> Client:
-        """Who sent this? Nobody is somebody too, who may do little (RFC 6749 §2.3)."""
-        return await self.registry.authenticate(presented) if presented else NOBODY
 
     def grant_type(self, name: str, client: Client) -> GrantType:
         """The grant type, if this client may use it (RFC 6749 §5.2)."""

@@ -20,6 +20,11 @@ class Ring:
     """The keys of one issuer for one algorithm, the one that signs first."""
 
     keys: tuple[SigningKey, ...] = field(repr=False)
+    _verifying: KeySet = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        verifying = KeySet(tuple(key.verifying_key() for key in self.keys))
+        object.__setattr__(self, "_verifying", verifying)
 
     def sign(self, claims: Mapping[str, object], *, typ: str) -> str:
         """Sign with the current key."""
@@ -31,7 +36,7 @@ class Ring:
 
     def verifying(self) -> KeySet:
         """The public keys, to verify our own tokens with."""
-        return KeySet(tuple(key.verifying_key() for key in self.keys))
+        return self._verifying
 
     def to_bytes(self) -> bytes:
         """All of it, private keys too: seal it before anybody sees it."""

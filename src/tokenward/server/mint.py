@@ -1,16 +1,18 @@
 """Tokens of our own, signed with our own key (RFC 9068)."""
 
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
+from os import urandom
 from typing import Protocol
 
 from tokenward.clock import Clock
 from tokenward.oauth.errors import InvalidGrant
 from tokenward.oauth.messages import ACCESS_TOKEN, JWT, AccessToken
-from tokenward.server.model import Authorization, Caller
+from tokenward.server.model import Authorization, Grant
 from tokenward.server.profiles import Profile
 
+MOST_ACTORS = 8
+LONGEST_ACTOR = 200
 OURS = frozenset({ACCESS_TOKEN, JWT})
 
 
@@ -37,32 +39,41 @@ class Mint:
 
     async def issue(self, authorization: Authorization) -> AccessToken:
         """A signed token; raises ``InvalidGrant`` if the caller's proof has less than a second."""
-        grant, now = authorization.grant, int(self.clock())
-        life = min(self.lifetime, authorization.lifetime, grant.caller.expires_at - now)
-        if grant.actor:
-            life = min(life, grant.actor.expires_at - now)
-        if life < 1:
+        grant, now = authorization.grant, self.clock()
+        proved = min(grant.caller.expires_at, grant.actor.expires_at) - now
+        most = min(self.lifetime, authorization.lifetime, proved)
+        if most < 1:
             raise InvalidGrant("the token has expired", detail="nothing is left of its lifetime")
-        expires_at = now + int(life)
+        issued_at, life = int(now), int(most)
         claims: dict[str, object] = {
             "iss": self.issuer,
             "aud": self.audience,
-            "exp": expires_at,
-            "iat": now,
-            "jti": secrets.token_urlsafe(16),
+            "exp": issued_at + life,
+            "iat": issued_at,
+            "jti": urandom(16).hex(),
             **self.profile.claims(authorization),
         }
-        if grant.actor:
-            claims["act"] = _act(grant.actor, grant.caller)
+        if (grant.actor or "act" in grant.caller.claims) and (act := _act(grant)):
+            claims["act"] = act
         value = self.signer.sign(claims, typ=self.profile.typ)
         return AccessToken(
-            value=value, expires_at=expires_at, scope=authorization.scope, types=OURS
+            value=value, expires_at=now + life, scope=authorization.scope, types=OURS
         )
 
 
-def _act(actor: Caller, caller: Caller) -> dict[str, object]:
-    """Who acts now, and inside, who acted before (RFC 8693 §4.1)."""
-    act: dict[str, object] = {"sub": actor.subject}
-    if isinstance(before := caller.claims.get("act"), Mapping):
-        act["act"] = dict(before)
-    return act
+def _act(grant: Grant) -> dict[str, object]:
+    """Who acts now, and inside, who acted before (RFC 8693 §4.1); empty if nobody ever did.
+
+    Who acted before is somebody the subject's issuer knows, and named so that nobody can take
+    them for one of ours.
+    """
+    caller, actor = grant.caller, grant.actor
+    before: list[str] = []
+    acted = caller.claims.get("act")
+    while isinstance(acted, Mapping) and len(before) < MOST_ACTORS:
+        before.append(f"{caller.name}|{str(acted.get('sub', ''))[:LONGEST_ACTOR]}")
+        acted = acted.get("act")
+    chain: dict[str, object] = {}
+    for sub in [*reversed(before), *([actor.subject] if actor else [])]:
+        chain = {"sub": sub, "act": chain} if chain else {"sub": sub}
+    return chain

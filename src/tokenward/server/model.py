@@ -55,13 +55,18 @@ class Client:
     """The most it may ever have; ``None`` where only the rules decide."""
 
     default: str = ""
+    _caller: Caller = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        caller = Caller(name=self.name or self.id, subject=self.id, default=self.default)
+        object.__setattr__(self, "_caller", caller)
 
     def __bool__(self) -> bool:
         return bool(self.id)
 
     def as_caller(self) -> Caller:
         """The client speaking for itself (RFC 6749 §4.4)."""
-        return Caller(name=self.name or self.id, subject=self.id, default=self.default)
+        return self._caller
 
 
 NOBODY = Client(id="", grant_types=frozenset({TOKEN_EXCHANGE, JWT_BEARER}))

@@ -35,9 +35,13 @@ class Ours:
 
     denylist: DenyList
     clock: Clock
-    expected: Expected = field(init=False)
+    expected: Expected | None = field(init=False)
+    """``None`` where nothing is minted, so that no token can be one of ours."""
 
     def __post_init__(self) -> None:
+        if not self.minted:
+            object.__setattr__(self, "expected", None)
+            return
         expected = Expected(
             issuer=self.issuer,
             audience=tuple(self.minted),
@@ -49,6 +53,8 @@ class Ours:
 
     def read(self, token: str) -> Claims | None:
         """The claims of a live token of this issuer; ``None`` for anything else."""
+        if self.expected is None:
+            return None
         try:
             return verify(token, self.ring.verifying(), self.expected, now=self.clock())
         except InvalidToken:

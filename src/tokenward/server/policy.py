@@ -14,10 +14,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tokenward.oauth.errors import (
-    InvalidScope,
-    InvalidTarget,
     OAuthError,
+    ScopeNotAllowed,
     ScopeRequired,
+    TargetNotAllowed,
     UnauthorizedClient,
     UnknownScope,
 )
@@ -25,6 +25,7 @@ from tokenward.oauth.scope import NOTHING, Scope
 from tokenward.server.model import Authorization, Grant
 
 ANY = "*"
+REMEMBER = 4_096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +106,9 @@ class Policy:
     _of: Mapping[str, tuple[Rule, ...]] = field(init=False, repr=False)
     """The rules that may concern a caller, in order, where any rule names them."""
 
+    _agreed: dict[int, Authorization] = field(init=False, repr=False, compare=False)
+    """What was agreed to, by the id of the grant, which it holds: nobody else has that id."""
+
     def __post_init__(self) -> None:
         targets = self.targets.values()
         issuers = {"", *(target.issuer for target in targets)}
@@ -125,6 +129,7 @@ class Policy:
         object.__setattr__(self, "_fetched", frozenset(it.name for it in targets if not it.issuer))
         object.__setattr__(self, "_called", called)
         object.__setattr__(self, "_of", of)
+        object.__setattr__(self, "_agreed", {})
 
     def decide(self, grant: Grant) -> Authorization:
         """Agree to a grant, or refuse it.
@@ -132,6 +137,16 @@ class Policy:
         Raises ``InvalidTarget`` if no rule allows such a token, ``InvalidScope`` if the scope is
         too wide, ``UnauthorizedClient`` if only the grant type is in the way.
         """
+        if (agreed := self._agreed.get(id(grant))) is not None:
+            return agreed
+        agreed = self._decide(grant)
+        if not grant.handle:  # which is a secret, and redeemed once
+            if len(self._agreed) >= REMEMBER:
+                self._agreed.clear()
+            self._agreed[id(grant)] = agreed
+        return agreed
+
+    def _decide(self, grant: Grant) -> Authorization:
         wanted = self._wanted(grant)
         rules = self._of.get(grant.caller.name) or self._of[ANY]
         holding = [rule for rule in rules if self._fault(rule, grant, wanted) is None]
@@ -155,7 +170,7 @@ class Policy:
         for asked in grant.targets:
             wanted = wanted & self._called.get(asked, frozenset())
         if not wanted:
-            raise InvalidTarget(detail=f"nothing here is called {list(grant.targets)}")
+            raise TargetNotAllowed(detail=f"nothing here is called {list(grant.targets)}")
         return wanted
 
     def _one_of(self, holding: list[Rule], grant: Grant, wanted: frozenset[str]) -> Rule:
@@ -168,7 +183,7 @@ class Policy:
         for rule in holding:
             if rule.token == grant.caller.default:
                 return rule
-        raise InvalidTarget(
+        raise TargetNotAllowed(
             "say which token: audience is required", detail=f"it could be any of {tokens}"
         )
 
@@ -213,16 +228,16 @@ class Policy:
         verdicts = [self._verdict(rule, grant, wanted) for rule in self.rules]
         nearest = max(verdicts, key=lambda verdict: verdict.reached, default=None)
         if nearest is None:
-            return InvalidTarget(detail="there are no rules")
+            return TargetNotAllowed(detail="there are no rules")
         detail = f"nearest rule {nearest.rule.name!r} {nearest.reason}"
         if nearest.reached == _SCOPE:
             unknown = grant.scope - self.targets[nearest.rule.token].scopes
             if unknown:
                 return UnknownScope(detail=detail)
-            return InvalidScope("the scope is more than is allowed", detail=detail)
+            return ScopeNotAllowed(detail=detail)
         if nearest.reached == _GRANT_TYPE:
             return UnauthorizedClient(detail=detail)
-        return InvalidTarget(detail=detail)
+        return TargetNotAllowed(detail=detail)
 
 
 def _is_caller(rule: Rule, grant: Grant) -> bool:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from tokenward.oauth.errors import InvalidClient
 from tokenward.oauth.presented import Presented
-from tokenward.server.model import Client
+from tokenward.server.model import NOBODY, Client
 from tokenward.server.proofs import ClientProof
 
 
@@ -30,14 +30,19 @@ class Registry:
     async def authenticate(self, presented: Presented) -> Client:
         """The client these credentials belong to; raises ``InvalidClient`` (RFC 6749 §5.2).
 
+        Nobody presents nothing, and is somebody too, who may do little (RFC 6749 §2.3).
+
         The client is found first, then its one registered method decides: the answer does not
         tell an unknown client from a wrong secret or another method.
         """
-        ids = [id for id, _ in presented.candidates if id in self.clients]
-        found = self.clients[ids[0]] if ids else self.stranger
-        if ids and presented.method not in found.proof.methods:
-            raise InvalidClient(
-                detail=f"client {found.client.id!r} does not use {presented.method}"
-            )
+        if not presented.method:
+            return NOBODY
+        for id, _ in presented.candidates:
+            if (found := self.clients.get(id)) is not None:
+                if presented.method not in found.proof.methods:
+                    raise InvalidClient(detail=f"client {id!r} does not use {presented.method}")
+                break
+        else:
+            found = self.stranger
         await found.proof.authenticate(presented, found.client)
         return found.client

@@ -4,8 +4,10 @@ What is sealed is bound to the place it is kept at, so that one record cannot be
 of another. A store that is stolen without the key gives nobody a token.
 """
 
+import logging
 import os
 import secrets
+import stat
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -17,6 +19,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 _VERSION = b"\x01"
 _NONCE = 12
 KEY_BYTES = 32
+
+_log = logging.getLogger("tokenward.server")
 
 
 class SealBroken(Exception):
@@ -54,7 +58,12 @@ class Seal:
             with suppress(FileExistsError):  # of two processes that start at once, one wins
                 path.hardlink_to(draft)
             draft.unlink()
-        return cls.from_text(path.read_text(encoding="ascii"))
+        if path.stat().st_mode & stat.S_IROTH:
+            _log.warning("%s can be read by everybody on this machine: chmod 600", path)
+        try:
+            return cls.from_text(path.read_text(encoding="ascii"))
+        except ValueError:
+            raise SealBroken(f"{path}: is no encryption key of 32 bytes in base64url") from None
 
     def close(self, data: bytes, place: str) -> bytes:
         """Seal what is to be kept at this place."""

@@ -17,7 +17,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Future
 from types import FrameType
-from typing import TextIO
+from typing import Any, TextIO
 
 import uvloop
 from uvicorn.config import Config
@@ -31,6 +31,7 @@ Ready = Callable[[str], None]
 
 DRAIN = 10.0
 _BACKLOG = 2048
+_ENDINGS = (signal.SIGTERM, signal.SIGINT)
 _LAST_WORDS = 1.0
 _ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104
 _WHY = {
@@ -84,8 +85,9 @@ def serve(
     drain: float = DRAIN,
     limits: Limits | None = None,
     listener: socket.socket | None = None,
+    attended: bool = False,
 ) -> None:
-    """Serve until SIGTERM or SIGINT, then return.
+    """Serve until SIGTERM or SIGINT, then return; SIGHUP ends it only if somebody is ``attended``.
 
     ``ready`` hears the URL as soon as requests are answered. Requests that are under way at the
     end have ``drain`` seconds; a second signal cuts them short. Raises ``CannotListen``, and
@@ -94,7 +96,7 @@ def serve(
     log_to(sys.stderr)
     listener = listener or listen(host, port)
     server = _Server(app, _url(host, listener.getsockname()[1]), ready, drain, limits or Limits())
-    with _signals(server):
+    with _signals(server, (*_ENDINGS, signal.SIGHUP) if attended else _ENDINGS):
         server.run_with(listener)
 
 
@@ -170,7 +172,11 @@ class _Server(Server):
         self._ready(self._url)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # Nothing is waited for between the last of these and the closing of the port.
+        late = [one for listener in sockets or [] for one in _let_in(listener)]
+        answered = [asyncio.create_task(self._answer(connection)) for connection in late]
         await super().shutdown(sockets)
+        await asyncio.gather(*answered, return_exceptions=True)
         hanging = list(self.server_state.tasks)
         for task in hanging:
             if not task.cancelling():
@@ -181,10 +187,37 @@ class _Server(Server):
         for connection in list(self.server_state.connections):
             connection.transport.abort()
 
+    async def _answer(self, connection: socket.socket) -> None:
+        """Serve somebody who came while we were leaving; they may have asked already."""
+
+        def guard() -> Guard:
+            make: Any = self.config.http_protocol_class
+            made: Guard = make(
+                config=self.config,
+                server_state=self.server_state,
+                app_state=self.lifespan.state,
+            )
+            return made
+
+        loop = asyncio.get_running_loop()
+        _, protocol = await loop.connect_accepted_socket(guard, connection)
+        protocol.shutdown()
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """None here: uvicorn would raise them again in the end, and the exit code would be 143."""
         yield
+
+
+def _let_in(listener: socket.socket) -> Iterator[socket.socket]:
+    """Those whom the kernel has let in already: closing the port would cut them off."""
+    for _ in range(_BACKLOG):
+        try:
+            connection, _address = listener.accept()
+        except OSError:
+            return
+        connection.setblocking(False)
+        yield connection
 
 
 @contextlib.asynccontextmanager
@@ -214,19 +247,21 @@ async def _lifespan(app: Application) -> AsyncIterator[None]:
 
 
 @contextlib.contextmanager
-def _signals(server: Server) -> Iterator[None]:
-    """SIGTERM and SIGINT stop the server; the second one does not wait for anybody."""
+def _signals(server: Server, endings: tuple[signal.Signals, ...]) -> Iterator[None]:
+    """These signals stop the server, the second one at once; a hang-up that is not meant, never."""
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
         server.force_exit = server.should_exit
         server.should_exit = True
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    handlers: dict[signal.Signals, Any] = {signal.SIGHUP: signal.SIG_IGN}
+    handlers.update(dict.fromkeys(endings, stop))
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, former in before.items():
+            signal.signal(number, former)
 
 
 def _url(host: str, port: int) -> str:
@@ -237,7 +272,7 @@ def _url(host: str, port: int) -> str:
 
 def log_to(stream: TextIO) -> None:
     """Write what goes wrong as JSON lines, unless somebody has already decided about logging."""
-    for name in ("tokenward", "uvicorn.error"):
+    for name in ("tokenward", "uvicorn.error", "stamina"):
         logger = logging.getLogger(name)
         if not logger.hasHandlers():
             handler = logging.StreamHandler(stream)

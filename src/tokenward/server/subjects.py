@@ -8,7 +8,7 @@ from hashlib import sha256
 
 from tokenward.oauth.errors import InvalidGrant
 from tokenward.server.model import Caller
-from tokenward.server.proofs import NOT_VOUCHED_FOR, SubjectProof
+from tokenward.server.proofs import NOT_VOUCHED_FOR, SubjectProof, TooOld
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Subjects:
         """
         digest = sha256(token.encode()).digest()
         for proof in self.proofs:
-            if caller := proof.recall(digest):
+            if (caller := proof.recall(digest)) is not None:
                 return caller
         refusal = InvalidGrant(NOT_VOUCHED_FOR, detail="no caller has this token's issuer")
         for proof in self.proofs:
@@ -33,5 +33,6 @@ class Subjects:
                 if caller := await proof.prove(token, digest):
                     return caller
             except InvalidGrant as exc:  # another caller may trust that issuer for another audience
-                refusal = exc
+                if not isinstance(refusal, TooOld):
+                    refusal = exc
         raise refusal

@@ -8,6 +8,7 @@ cannot be accounted for is not handed out.
 import asyncio
 import logging
 import os
+import stat
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,23 +45,24 @@ class Trail:
         else:
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
             self._file = os.open(Path(self.to), flags, 0o600)
-        self._room.set()
+            if os.fstat(self._file).st_mode & stat.S_IROTH:
+                _log.warning("%s can be read by everybody on this machine: chmod 600", self.to)
         self._writer = asyncio.create_task(self._write())
 
     async def record(self, event: dict[str, object]) -> None:
         """Queue one event; raises ``TemporarilyUnavailable`` if there is no room for it."""
-        if not self._room.is_set():
-            try:
-                async with asyncio.timeout(PATIENCE_SECONDS):
-                    await self._room.wait()
-            except TimeoutError:
-                raise TemporarilyUnavailable(detail="the audit trail cannot be written") from None
-        line = orjson.dumps(event) + b"\n"
+        if self._bytes > MOST_BYTES:
+            await self._wait_for_room()
+        line = orjson.dumps(event, option=orjson.OPT_APPEND_NEWLINE)
+        if not self._lines:
+            self._due.set()
         self._lines.append(line)
         self._bytes += len(line)
+
+    async def ping(self) -> None:
+        """Return if there is room; raises ``TemporarilyUnavailable`` (readiness)."""
         if self._bytes > MOST_BYTES:
-            self._room.clear()
-        self._due.set()
+            raise _full()
 
     async def close(self) -> None:
         """Write what is left, then stop."""
@@ -75,6 +77,14 @@ class Trail:
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
+
+    async def _wait_for_room(self) -> None:
+        self._room.clear()
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await self._room.wait()
+        except TimeoutError:
+            raise _full() from None
 
     async def _write(self) -> None:
         while not self._closed.is_set():
@@ -101,3 +111,7 @@ class Trail:
             self._bytes = sum(map(len, self._lines))
             if self._bytes <= MOST_BYTES:
                 self._room.set()
+
+
+def _full() -> TemporarilyUnavailable:
+    return TemporarilyUnavailable(detail="the audit trail cannot be written")

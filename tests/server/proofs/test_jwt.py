@@ -6,6 +6,7 @@ from tests.servers import Issuer
 from tokenward.clock import now
 from tokenward.jose.keys import KeySet, SigningKey
 from tokenward.oauth.errors import InvalidGrant, TemporarilyUnavailable
+from tokenward.server.proofs import jwt
 from tokenward.server.proofs.jwt import Jwt
 from tokenward.server.subjects import Subjects
 
@@ -132,3 +133,22 @@ async def test_access_tokens_have_these_types(friend, typ):
 async def test_a_jwt_that_is_something_else_is_no_access_token(friend, typ):
     with pytest.raises(InvalidGrant):
         await Subjects((trusted(friend),)).prove(friend.token(typ=typ, aud=AUDIENCE, sub="ann"))
+
+
+async def test_the_same_token_is_the_same_caller_and_no_other_token_is(friend):
+    subjects, shown = Subjects((trusted(friend),)), token(friend, role="admin")
+    first = await subjects.prove(shown)
+
+    assert await subjects.prove(shown) is first
+    second = await subjects.prove(token(friend, role="user"))
+    assert (second.subject, second.claims["role"]) == (first.subject, "user")
+    assert (await subjects.prove(shown)).claims["role"] == "admin"
+
+
+async def test_memory_of_callers_is_bounded(friend, monkeypatch):
+    monkeypatch.setattr(jwt, "REMEMBER", 4)
+    issuer = trusted(friend)
+    for number in range(20):
+        caller = await Subjects((issuer,)).prove(token(friend, sub=str(number)))
+        assert caller.subject == f"mobile|{number}"
+        assert len(issuer._known) <= 4

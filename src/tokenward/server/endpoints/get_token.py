@@ -41,17 +41,17 @@ class GetTokenEndpoint:
         except OAuthError as exc:
             return errors.text(exc, presented=isinstance(bearer, str))
         token = response.access_token
-        return Answer(200, HEADERS, f"{token.token_type} {token}".encode())
+        return Answer(200, HEADERS, f"{token.token_type} {token.value}".encode())
 
 
 def exchange(bearer: str, query: bytes) -> TokenRequest:
     """The exchange that is meant: the bearer is the subject, the query says what for."""
+    meant = {
+        "grant_type": TOKEN_EXCHANGE,
+        "subject_token": bearer,
+        "subject_token_type": JWT,
+    }
+    if not query:
+        return TokenRequest(TOKEN_EXCHANGE, meant)
     asked = [(name, value) for name, value in forms.parse(query) if name in MAY_SAY]
-    return TokenRequest.parse(
-        [
-            ("grant_type", TOKEN_EXCHANGE),
-            ("subject_token", bearer),
-            ("subject_token_type", JWT),
-            *asked,
-        ]
-    )
+    return TokenRequest.parse([*meant.items(), *asked])

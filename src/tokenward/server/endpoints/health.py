@@ -4,9 +4,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
+from tokenward.oauth.errors import TemporarilyUnavailable
 from tokenward.server.endpoints import NEVER
 from tokenward.server.http import JSON, NO_STORE, Answer, Received
-from tokenward.server.stores import StoreUnavailable
 
 HEADERS = (JSON, *NO_STORE)
 
@@ -27,16 +27,15 @@ class HealthEndpoint:
 class ReadinessEndpoint:
     """Ready: what it depends on to do its work answers too."""
 
-    ping: Callable[[], Awaitable[None]]
+    needs: tuple[Callable[[], Awaitable[None]], ...]
     methods: ClassVar[frozenset[str]] = frozenset({"GET"})
     cors: ClassVar[str] = NEVER
 
     async def answer(self, received: Received) -> Answer:  # noqa: ARG002
-        """503 while the store does not answer."""
+        """503 while the store or the audit trail cannot be written to."""
         try:
-            await self.ping()
-        except StoreUnavailable:
-            return Answer(
-                503, (*HEADERS, (b"retry-after", b"5")), b'{"status":"store unavailable"}'
-            )
+            for ping in self.needs:
+                await ping()
+        except TemporarilyUnavailable:
+            return Answer(503, (*HEADERS, (b"retry-after", b"5")), b'{"status":"cannot write"}')
         return Answer(200, HEADERS, b'{"status":"ready"}')

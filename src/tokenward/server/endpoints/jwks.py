@@ -41,8 +41,11 @@ def cacheable(document: dict[str, object], kind: bytes = b"application/json") ->
 
 def unless_known(whole: Answer, received: Received) -> Answer:
     """The answer, or 304 where the ETag is the one already known (RFC 9110 §13.1.2)."""
-    known = received.header(b"if-none-match")
-    tag = whole.headers[-1][1].decode()
-    if known and tag in [one.strip().removeprefix("W/") for one in known.split(",")]:
+    lists = [value for name, value in received.headers if name == b"if-none-match"]
+    if not lists:
+        return whole
+    tag = whole.headers[-1][1]
+    known = [one.strip().removeprefix(b"W/") for one in b",".join(lists).split(b",")]
+    if tag in known or b"*" in known:
         return Answer(304, whole.headers[1:], b"")
     return whole

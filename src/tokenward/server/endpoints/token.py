@@ -16,6 +16,7 @@ from tokenward.server.issuance import Issuance
 from tokenward.server.profiles import Profile
 
 HEADERS = (JSON, *NO_STORE)
+FORM = "application/x-www-form-urlencoded"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,9 +52,9 @@ def form(received: Received) -> forms.Form:
     """The form in the body; parameters in the URL are refused (RFC 6749 §3.2, §2.3.1)."""
     if received.query:
         raise InvalidRequest("parameters belong into the body, not into the URL")
-    kind = received.header(b"content-type").partition(";")[0].strip().lower()
-    if kind != "application/x-www-form-urlencoded":
-        raise InvalidRequest("the body must be application/x-www-form-urlencoded")
+    kind = received.header(b"content-type")
+    if kind != FORM and kind.partition(";")[0].strip().lower() != FORM:
+        raise InvalidRequest(f"the body must be {FORM}")
     return forms.parse(received.body)
 
 

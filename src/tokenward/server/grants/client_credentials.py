@@ -6,6 +6,7 @@ from typing import ClassVar
 from tokenward.oauth.errors import InvalidClient
 from tokenward.oauth.messages import CLIENT_CREDENTIALS, TokenRequest
 from tokenward.oauth.presented import NONE
+from tokenward.server.grants import granted
 from tokenward.server.model import Client, Grant
 
 
@@ -17,13 +18,6 @@ class ClientCredentials:
 
     async def redeem(self, request: TokenRequest, client: Client) -> Grant:
         """The client's own right; its authentication is the grant."""
-        if not client or request.presented.method == NONE:
+        if not client.id or request.presented.method == NONE:
             raise InvalidClient("this grant type needs client authentication")
-        return Grant(
-            caller=client.as_caller(),
-            client=client,
-            grant_type=self.name,
-            issuer=request.issuer,
-            targets=request.targets,
-            scope=request.scope,
-        )
+        return granted(request, client, client.as_caller())

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from tokenward.oauth.messages import JWT_BEARER, TokenRequest
+from tokenward.server.grants import granted
 from tokenward.server.model import Client, Grant
 from tokenward.server.subjects import Subjects
 
@@ -17,11 +18,5 @@ class JwtBearer:
 
     async def redeem(self, request: TokenRequest, client: Client) -> Grant:
         """The right of whom the assertion speaks of; client authentication is optional (§3.1)."""
-        return Grant(
-            caller=await self.subjects.prove(request.require("assertion")),
-            client=client,
-            grant_type=self.name,
-            issuer=request.issuer,
-            targets=request.targets,
-            scope=request.scope,
-        )
+        caller = await self.subjects.prove(request.require("assertion"))
+        return granted(request, client, caller)

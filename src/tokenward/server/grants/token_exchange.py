@@ -6,11 +6,12 @@ from typing import ClassVar
 
 from tokenward.oauth.errors import InvalidGrant, InvalidRequest
 from tokenward.oauth.messages import ACCESS_TOKEN, ID_TOKEN, JWT, TOKEN_EXCHANGE, TokenRequest
+from tokenward.server.grants import granted
 from tokenward.server.model import NOBODY_ELSE, Caller, Client, Grant
 from tokenward.server.subjects import Subjects
 
 READABLE = frozenset({ACCESS_TOKEN, ID_TOKEN, JWT})
-GIVEN = frozenset({ACCESS_TOKEN, JWT})
+GIVEN = frozenset({ACCESS_TOKEN, JWT, ""})
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,26 +26,19 @@ class TokenExchange:
         token = request.require("subject_token")
         if request.require("subject_token_type") not in READABLE:
             raise InvalidRequest("subject_token_type: must be jwt, access_token or id_token")
-        if request.get("requested_token_type") not in GIVEN | {""}:
+        if request.get("requested_token_type") not in GIVEN:
             raise InvalidRequest("requested_token_type: must be access_token or jwt")
         caller = await self.subjects.prove(token)
-        return Grant(
-            caller=caller,
-            client=client,
-            grant_type=self.name,
-            issuer=request.issuer,
-            targets=request.targets,
-            scope=request.scope,
-            actor=await self._actor(request, caller),
-        )
+        actor = NOBODY_ELSE
+        if "actor_token" in request.parameters or "actor_token_type" in request.parameters:
+            actor = await self._actor(request, caller)
+        return granted(request, client, caller, actor)
 
     async def _actor(self, request: TokenRequest, caller: Caller) -> Caller:
         """Who acts for the caller; one parameter without the other is an error (§2.1)."""
         token, kind = request.get("actor_token"), request.get("actor_token_type")
-        if bool(token) != bool(kind):
+        if not token or not kind:
             raise InvalidRequest("actor_token and actor_token_type go together")
-        if not token:
-            return NOBODY_ELSE
         if kind not in READABLE:
             raise InvalidRequest("actor_token_type: must be jwt, access_token or id_token")
         actor = await self.subjects.prove(token)
@@ -60,4 +54,6 @@ def may_act(caller: Caller, actor: Caller) -> bool:
         return True
     if not isinstance(allowed, Mapping) or not allowed:
         return False
-    return all(actor.claims.get(name) == value for name, value in allowed.items())
+    # A sub is unique within its issuer only: the subject's own, unless another is named.
+    wanted = {"iss": caller.claims.get("iss"), **allowed}
+    return all(actor.claims.get(name) == value for name, value in wanted.items())

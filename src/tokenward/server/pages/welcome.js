@@ -1,4 +1,5 @@
-// The copy buttons. Without JavaScript there are none, and the text can be selected as ever.
+// Copy buttons, and a trail that keeps up. Without JavaScript there are no buttons, text can be
+// selected as ever, and the trail is as it was when the page was loaded.
 const said = document.getElementById("said");
 
 for (const button of document.querySelectorAll(".copy")) {
@@ -6,7 +7,7 @@ for (const button of document.querySelectorAll(".copy")) {
   button.addEventListener("click", async () => {
     const code = button.parentElement.querySelector("code");
     try {
-      await navigator.clipboard.writeText(code.textContent);
+      await navigator.clipboard.writeText(code.textContent.trimEnd());
       say(button, "Copied");
     } catch {
       getSelection().selectAllChildren(code);
@@ -18,7 +19,29 @@ for (const button of document.querySelectorAll(".copy")) {
 function say(button, text) {
   button.textContent = text;
   said.textContent = text;
+  button.classList.add("done");
   setTimeout(() => {
     button.textContent = "Copy";
+    said.textContent = "";
+    button.classList.remove("done");
   }, 1500);
 }
+
+const events = document.getElementById("events");
+
+async function keepUp() {
+  if (document.visibilityState === "visible") {
+    try {
+      const answer = await fetch("/events");
+      const text = await answer.text();
+      if (answer.ok && text.trim() !== events.innerHTML.trim()) {
+        events.innerHTML = text; // our own server's words, escaped by its templates
+      }
+    } catch {
+      // The server has stopped; it may come back.
+    }
+  }
+  setTimeout(keepUp, 1500);
+}
+
+setTimeout(keepUp, 1500);

@@ -9,9 +9,10 @@ from tokenward.oauth.errors import (
     AccessDenied,
     InvalidClient,
     InvalidScope,
-    InvalidTarget,
     OAuthError,
+    ScopeNotAllowed,
     ScopeRequired,
+    TargetNotAllowed,
     UnknownScope,
 )
 from tokenward.server.model import Authorization
@@ -60,7 +61,7 @@ class Okta:
                     "One or more scopes are not configured for the authorization server resource.",
                     detail=error.detail,
                 )
-            case InvalidScope() | InvalidTarget():
+            case ScopeNotAllowed() | TargetNotAllowed():
                 return AccessDenied(
                     "Policy evaluation failed for this request, please check the policy "
                     "configurations.",

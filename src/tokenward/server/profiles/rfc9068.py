@@ -30,8 +30,8 @@ class Rfc9068:
             "sub": grant.caller.subject,
             "client_id": grant.client.id or grant.caller.name,
         }
-        if authorization.scope:
-            claims["scope"] = str(authorization.scope)
+        if scope := authorization.scope.text:
+            claims["scope"] = scope
         return claims
 
     def spoken(self, error: OAuthError) -> OAuthError:

@@ -15,11 +15,16 @@ To add one, write a file with a frozen dataclass whose fields are its settings i
 
 from typing import ClassVar, Protocol
 
+from tokenward.oauth.errors import InvalidGrant
 from tokenward.oauth.presented import Presented
 from tokenward.server.model import Caller, Client
 
 NOT_VOUCHED_FOR = "nobody we trust vouches for this token"
 """What a caller hears of every fault but age, so that nobody learns which check it was."""
+
+
+class TooOld(InvalidGrant):
+    """The token has expired."""
 
 
 class ClientProof(Protocol):

@@ -26,6 +26,8 @@ class ClientSecret:
     secrets: tuple[str, ...] = field(repr=False)
     """``sha256:…`` of each secret, as ``tokenward hash`` prints it; all of them are valid."""
 
+    _digests: tuple[bytes, ...] = field(init=False, repr=False, compare=False)
+
     def __post_init__(self) -> None:
         if not self.secrets:
             raise ValueError("secrets: at least one is needed; make one with: tokenward hash")
@@ -34,13 +36,15 @@ class ClientSecret:
                 "secrets: not a hash such as sha256:<64 hex digits>; "
                 "make one with: tokenward hash (the file never holds the secret itself)"
             )
+        digests = tuple(bytes.fromhex(known.removeprefix("sha256:")) for known in self.secrets)
+        object.__setattr__(self, "_digests", digests)
 
     async def authenticate(self, presented: Presented, client: Client) -> None:
         """Compare in constant time, every secret every time."""
         right = False
         for id, secret in presented.candidates:
-            digest = "sha256:" + sha256(secret.encode()).hexdigest()
-            for known in self.secrets:
+            digest = sha256(secret.encode()).digest()
+            for known in self._digests:
                 right |= hmac.compare_digest(digest, known) and id == client.id
         if not right:
             raise InvalidClient(detail=f"wrong id or secret for client {client.id!r}")

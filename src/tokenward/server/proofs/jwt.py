@@ -1,5 +1,6 @@
 """A token from an issuer we trust, about its own people (RFC 7523 §3, RFC 8693 §2.1)."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -9,8 +10,11 @@ from tokenward.jose.jwt import ACCESS_TOKEN, Claims, issuer_of
 from tokenward.jose.keys import ALGORITHMS, KeySet
 from tokenward.oauth.errors import InvalidGrant, TemporarilyUnavailable
 from tokenward.server.model import Caller
-from tokenward.server.proofs import NOT_VOUCHED_FOR
-from tokenward.verifier.verifier import KeysUnavailable, Verifier
+from tokenward.server.proofs import NOT_VOUCHED_FOR, TooOld
+from tokenward.verifier.verifier import REMEMBER, KeysUnavailable, Verifier
+
+Revoked = Callable[[str, str], Awaitable[bool]]
+"""Whether the token with this issuer and this ``jti`` was revoked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,8 +68,12 @@ class Jwt:
         default: str,
         taken: frozenset[str],
         clock: Clock,
+        revoked: Revoked | None = None,
     ) -> "TrustedIssuer":
-        """The proof itself; ``taken`` are ids of clients and callers that nobody else may have."""
+        """The proof itself; ``taken`` are ids of clients and callers that nobody else may have.
+
+        ``revoked`` tells for our own tokens, which are never remembered, whether one was revoked.
+        """
         verifier = Verifier(
             self.issuer,
             self.audience,
@@ -77,11 +85,17 @@ class Jwt:
             clock=clock,
         )
         return TrustedIssuer(
-            name=name, default=default, taken=taken, raw=self.subject == "raw", verifier=verifier
+            name=name,
+            default=default,
+            taken=taken,
+            raw=self.subject == "raw",
+            verifier=verifier,
+            revoked=revoked,
         )
 
 
 LONGEST_LEEWAY = 300
+LONGEST_SUB = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,37 +107,55 @@ class TrustedIssuer:
     taken: frozenset[str]
     raw: bool
     verifier: Verifier
+    revoked: Revoked | None = None
+    _known: dict[bytes, Caller] = field(default_factory=dict, init=False, repr=False)
+    """By the digest of their token, for as long as the verifier recalls the same claims."""
 
     def recall(self, digest: bytes) -> Caller | None:
         """A token verified before is believed until it expires or the issuer's keys change."""
-        claims = self.verifier.recall(digest)
-        return None if claims is None else self._caller(claims)
+        claims = None if self.revoked else self.verifier.recall(digest)
+        return None if claims is None else self._caller(claims, digest)
 
-    async def prove(self, token: str, digest: bytes) -> Caller | None:  # noqa: ARG002
+    async def prove(self, token: str, digest: bytes) -> Caller | None:
         """Verify a token of our issuer; the tokens of others do not concern us."""
         if issuer_of(token) != self.verifier.expected.issuer:
             return None
         try:
             claims = await self.verifier.averify(token)
         except Expired as exc:
-            raise InvalidGrant("the token has expired", detail=self._told(exc)) from None
+            raise TooOld("the token has expired", detail=self._told(exc)) from None
         except KeysUnavailable as exc:
             raise TemporarilyUnavailable(
                 "the keys of the token's issuer cannot be had just now", detail=self._told(exc)
             ) from None
         except InvalidToken as exc:
             raise InvalidGrant(NOT_VOUCHED_FOR, detail=self._told(exc)) from None
-        return self._caller(claims)
+        if self.revoked and await self.revoked(str(claims["iss"]), str(claims.get("jti", ""))):
+            raise self._refused("revoked")
+        return self._caller(claims, digest)
 
-    def _caller(self, claims: Claims) -> Caller:
+    def _caller(self, claims: Claims, digest: bytes) -> Caller:
+        """Who the claims speak of: the same caller for the same token."""
+        known = self._known.get(digest)
+        if known is not None and known.claims is claims:
+            return known
+        if len(self._known) >= REMEMBER:
+            self._known.clear()
+        caller = self._known[digest] = self._believed(claims)
+        return caller
+
+    def _believed(self, claims: Claims) -> Caller:
         sub, exp = claims.get("sub"), claims["exp"]
         if not isinstance(sub, str) or not sub or not isinstance(exp, int | float):
-            raise InvalidGrant(NOT_VOUCHED_FOR, detail=f"caller {self.name!r}: sub: missing")
+            raise self._refused("sub: missing")
+        if len(sub) > LONGEST_SUB or not sub.isprintable():
+            raise self._refused("sub: too long, or not printable")
+        if "cnf" in claims:
+            # Bound to a key whose possession nobody has shown us (RFC 9449 §7.1, RFC 8705 §3).
+            raise self._refused("cnf: bound to a key, so not to be shown by just anybody")
         if self.raw and (sub in self.taken or sub.partition("|")[0] in self.taken):
             # A sub that reads like a client's or another caller's subject would be taken for it.
-            raise InvalidGrant(
-                NOT_VOUCHED_FOR, detail=f"caller {self.name!r}: sub: belongs to another"
-            )
+            raise self._refused("sub: belongs to another")
         return Caller(
             name=self.name,
             subject=sub if self.raw else f"{self.name}|{sub}",
@@ -131,6 +163,9 @@ class TrustedIssuer:
             expires_at=exp,
             default=self.default,
         )
+
+    def _refused(self, why: str) -> InvalidGrant:
+        return InvalidGrant(NOT_VOUCHED_FOR, detail=f"caller {self.name!r}: {why}")
 
     def _told(self, exc: Exception) -> str:
         return f"caller {self.name!r}: {exc}"

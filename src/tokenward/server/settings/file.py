@@ -54,6 +54,9 @@ def _source(path: Path) -> str:
     raise ConfigError([Problem(place=str(path), message=message)])
 
 
+DEEPEST = 16
+
+
 def _parsed(source: str, name: str) -> dict[str, object]:
     try:
         return tomllib.loads(source)
@@ -68,11 +71,16 @@ def _parsed(source: str, name: str) -> dict[str, object]:
         )
     except RecursionError:
         problem = Problem(place=name, message="is nested too deeply")
+    except ValueError:  # Python reads no number of more than some thousand digits
+        problem = Problem(place=name, message="has a number that is too long")
     raise ConfigError([problem])
 
 
 def _filled(value: object, at: At, report: Report, environment: Environment) -> object:
     """The value with its variables; ``REPORTED`` where one is missing."""
+    if len(at) > DEEPEST:
+        report.error(at[:2], "is nested too deeply")
+        return REPORTED
     if isinstance(value, dict):
         return {
             key: _filled(inner, (*at, key), report, environment) for key, inner in value.items()

@@ -9,6 +9,7 @@ from tokenward.remote.discovery import is_loopback
 from tokenward.server import plugins
 from tokenward.server.config import Report, fill, settings_of, spelled
 from tokenward.server.profiles import Profile
+from tokenward.server.routing import plain
 from tokenward.server.settings.names import check_name, plugin, read_table
 from tokenward.server.values import REPORTED, At, did_you_mean
 
@@ -156,8 +157,11 @@ def _fault(url: str) -> str:
         return "must be an absolute URL that begins with https:// (or http://)"
     if not url.startswith(f"{parts.scheme}://") or not url.isascii() or not url.isprintable():
         return "must be written in ASCII, its scheme in lower case"
-    if "?" in url or "#" in url:
-        return "must have neither query nor fragment"
-    if "@" in parts.netloc or any(one in url for one in ' \\"<>^`{|}'):
-        return "must have neither a user nor characters that belong in no URL"
-    return ""
+    faults = {
+        "must have neither query nor fragment": "?" in url or "#" in url,
+        "must have neither a user nor characters that belong in no URL": "@" in parts.netloc
+        or any(one in url for one in ' \\"<>^`{|}'),
+        "must have a path without escapes, empty segments and dots": bool(parts.path)
+        and not plain(parts.path, None),
+    }
+    return next((fault for fault, found in faults.items() if found), "")

@@ -22,6 +22,11 @@ from tokenward.server.stores import (
 )
 from tokenward.server.stores.sqlite.commits import GroupCommit
 
+# Expired when it is written, so nobody ever reads it: that it can be written is the answer.
+_PING = (
+    "INSERT INTO shelf (key, value, until) VALUES ('ping', x'00', 0)"
+    " ON CONFLICT (key) DO UPDATE SET until = 0"
+)
 _WRITTEN_SO = "write sqlite:///absolute/path.db or sqlite:relative.db"
 
 
@@ -61,8 +66,8 @@ class SQLite:
         await self._commits.close()
 
     async def ping(self) -> None:
-        """Return if the file is there, readable, and the lock to write can be had."""
-        await self._commits.ping(lambda db, _: db.execute("SELECT 1 FROM shelf LIMIT 1").fetchone())
+        """Return if the file is there and can be written to."""
+        await self._commits.ping(lambda db, _: db.execute(_PING))
 
 
 def purge(db: Connection, now: float) -> None:
