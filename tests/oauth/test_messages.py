@@ -121,7 +121,7 @@ def test_the_scope_is_what_was_asked_unless_the_answer_says_otherwise():
 
 def test_a_response_says_what_there_is_to_say_and_nothing_else():
     plain = TokenResponse(access_token=AccessToken(value="t", expires_at=NOW + 60.9))
-    assert plain.to_json(NOW) == {"access_token": "t", "token_type": "Bearer", "expires_in": 60}
+    assert plain.to_json(NOW) == {"access_token": "t", "token_type": "Bearer", "expires_in": 61}
     full = TokenResponse(
         access_token=AccessToken(value="t", expires_at=NOW - 5, scope=Scope.parse("b a")),
         issued_token_type="urn:x",

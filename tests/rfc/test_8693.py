@@ -92,7 +92,33 @@ async def test_4_1_who_acts_is_in_the_token_and_who_acted_before_is_inside(world
     )
     claims = claims_of(answer.json()["access_token"])
     assert claims["sub"] == "mobile|auth0|ann"
-    assert claims["act"] == {"sub": "worker|worker-7", "act": {"sub": "first"}}
+    assert claims["act"] == {"sub": "worker|worker-7", "act": {"sub": "mobile|first"}}
+
+
+async def test_4_1_who_acted_before_is_not_forgotten_nor_taken_for_one_of_ours(world):
+    acted = reader(world, act={"sub": "nightly", "act": {"sub": "lazy", "x": 1}})
+    answer = await world.exchange(acted, auth=NIGHTLY, audience="reports")
+    claims = claims_of(answer.json()["access_token"])
+    assert claims["act"] == {"sub": "mobile|nightly", "act": {"sub": "mobile|lazy"}}
+
+
+@pytest.mark.parametrize("iss", ["https://evil.example", ""])
+async def test_4_4_an_actor_of_another_issuer_is_somebody_else(world, iss):
+    answer = await world.exchange(
+        reader(world, may_act={"sub": "worker-7", "iss": iss}),
+        auth=NIGHTLY,
+        audience="reports",
+        actor_token=worker(world),
+        actor_token_type=JWT,
+    )
+    assert answer.json()["error"] == "invalid_grant"
+
+
+@pytest.mark.parametrize("cnf", [{"jkt": "x"}, {"x5t#S256": "x"}, {}, "x"])
+async def test_a_token_bound_to_a_key_is_no_bearer_token(world, cnf):
+    for bound in (world.user_token(cnf=cnf), world.user_token(cnf=cnf)):
+        assert (await world.exchange(bound)).json()["error"] == "invalid_grant"
+        assert (await world.get_token(bound)).status_code == 401
 
 
 async def test_4_1_without_an_actor_there_is_no_act(world):

@@ -139,8 +139,9 @@ def test_chunks_that_could_be_read_in_two_ways_are_refused(url, chunks, apart):
 
 
 TARGETS = {
-    "absolute": b"http://tokens.example/token",
-    "absolute, elsewhere": b"https://evil.example/token",
+    "absolute, of a user": b"http://ann@tokens.example/token",
+    "absolute, without a path": b"http://tokens.example",
+    "absolute, of another scheme": b"ftp://tokens.example/token",
     "an authority": b"tokens.example:443",
     "an asterisk": b"*",
     "a fragment": b"/token#x",
@@ -165,6 +166,40 @@ def test_a_target_is_a_path_and_a_query(url, method, target):
         wire.say(method + b" " + target + b" HTTP/1.1\r\nHost: a\r\n\r\n")
         assert wire.hear().status in (400, 505)
         assert wire.closed()
+
+
+@pytest.mark.parametrize("host", [b"tokens.example", b"EVIL.example:80", b"[::1]:8080"])
+def test_in_an_absolute_target_the_authority_counts_for_nothing(url, echo, host):
+    echo.seen.clear()
+    with Wire(url) as wire:
+        wire.say(b"GET http://" + host + b"/token?a=b HTTP/1.1\r\nHost: other.example\r\n\r\n")
+        assert wire.hear().status == 200
+    assert [(it.path, it.query) for it in echo.seen] == [("/token", b"a=b")]
+
+
+@pytest.mark.parametrize("host", [b"a b", b"a/c", b"a@b", b"[::1", b"a:b", b"a,b/"])
+def test_a_host_that_is_none_is_refused(url, host):
+    with Wire(url) as wire:
+        wire.say(b"GET /token HTTP/1.1\r\nHost: " + host + b"\r\n\r\n")
+        assert wire.hear().status == 400
+
+
+@pytest.mark.parametrize("blanks", [b" ", b"\t", b" \t "])
+def test_blanks_around_a_value_are_not_part_of_it(url, echo, blanks):
+    echo.seen.clear()
+    with Wire(url) as wire:
+        wire.say(
+            b"POST /token HTTP/1.1\r\nHost: a\r\nX-It:"
+            + blanks
+            + b"value"
+            + blanks
+            + b"\r\nContent-Length: 2"
+            + blanks
+            + b"\r\n\r\nhi"
+        )
+        assert wire.hear().status == 200
+    assert (b"x-it", b"value") in list(echo.seen[0].headers)
+    assert echo.seen[0].body == b"hi"
 
 
 JUNK = {

@@ -48,16 +48,19 @@ def test_a_token_is_found(scheme, token):
     assert credentials([scheme + b" " + token]) == token.decode()
 
 
+@pytest.mark.parametrize("value", [b"Bearer   abc", b"Bearer abc ", b"Bearer abc\t"])
+def test_blanks_before_and_after_the_token_are_no_part_of_it(value):
+    assert credentials([value]) == "abc"
+
+
 @pytest.mark.parametrize(
     "values",
     [
         [b"Bearer"],
         [b"Bearer "],
-        [b"Bearer  abc"],
         [b"Bearer\tabc"],
         [b"Bearer \tabc"],
-        [b"Bearer abc "],
-        [b"Bearer abc\t"],
+        [b"Bearer\t abc"],
         [b"Bearer a b"],
         [b"Bearer abc, Bearer def"],
         [b"Bearer abc,Basic def"],

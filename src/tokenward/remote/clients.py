@@ -28,11 +28,24 @@ def open_client(*, transport: httpx2.BaseTransport | None = None) -> httpx2.Clie
 
 def open_async_client(*, transport: httpx2.AsyncBaseTransport | None = None) -> httpx2.AsyncClient:
     """A client for one event loop; close it when done."""
-    return httpx2.AsyncClient(
-        transport=transport
-        or httpx2.AsyncHTTPTransport(verify=Certificates(), trust_env=False, limits=LIMITS),
-        **_settings(),
-    )
+    return httpx2.AsyncClient(transport=transport or _WhenAsked(), **_settings())
+
+
+class _WhenAsked(httpx2.AsyncBaseTransport):
+    """The usual transport, made at the first request: that imports half a package."""
+
+    _transport: httpx2.AsyncHTTPTransport | None = None
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        if self._transport is None:
+            self._transport = httpx2.AsyncHTTPTransport(
+                verify=Certificates(), trust_env=False, limits=LIMITS
+            )
+        return await self._transport.handle_async_request(request)
+
+    async def aclose(self) -> None:
+        if self._transport is not None:
+            await self._transport.aclose()
 
 
 def _in_time() -> httpx2.BaseTransport:

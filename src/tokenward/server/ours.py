@@ -5,10 +5,11 @@ from dataclasses import dataclass, field
 
 from tokenward.clock import Clock
 from tokenward.jose.jws import InvalidToken
-from tokenward.jose.jwt import Claims, Expected, verify
+from tokenward.jose.jwt import Claims
 from tokenward.server.denylist import DenyList
 from tokenward.server.keyring import Ring
 from tokenward.server.model import Client
+from tokenward.verifier.verifier import Verifier
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,28 +36,29 @@ class Ours:
 
     denylist: DenyList
     clock: Clock
-    expected: Expected | None = field(init=False)
-    """``None`` where nothing is minted, so that no token can be one of ours."""
+    verifier: Verifier | None = field(init=False)
+    """Remembers the tokens it believes; ``None`` where nothing is minted, so that none is ours."""
 
     def __post_init__(self) -> None:
-        if not self.minted:
-            object.__setattr__(self, "expected", None)
-            return
-        expected = Expected(
-            issuer=self.issuer,
-            audience=tuple(self.minted),
-            algorithms=frozenset(key.algorithm for key in self.ring.keys),
-            typ=frozenset({self.typ}),
-            leeway=0.0,
-        )
-        object.__setattr__(self, "expected", expected)
+        verifier = None
+        if self.minted:
+            verifier = Verifier(
+                self.issuer,
+                tuple(self.minted),
+                keys=self.ring.verifying(),
+                algorithms={key.algorithm for key in self.ring.keys},
+                typ={self.typ},
+                leeway=0.0,
+                clock=self.clock,
+            )
+        object.__setattr__(self, "verifier", verifier)
 
     def read(self, token: str) -> Claims | None:
         """The claims of a live token of this issuer; ``None`` for anything else."""
-        if self.expected is None:
+        if self.verifier is None:
             return None
         try:
-            return verify(token, self.ring.verifying(), self.expected, now=self.clock())
+            return self.verifier.verify(token)
         except InvalidToken:
             return None
 

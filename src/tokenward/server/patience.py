@@ -11,8 +11,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-import stamina
-
 from tokenward.remote.fetch import RemoteError
 
 T = TypeVar("T")
@@ -49,6 +47,9 @@ class Patience:
         Only what may well succeed a little later is asked again, and an error's ``retry_after``
         says when to come back. Whatever else ``question`` raises is passed on at once.
         """
+        # Here, because it takes long to import and a server may start without asking anybody.
+        import stamina  # noqa: PLC0415
+
         loop, tries = asyncio.get_running_loop(), 0
         until = loop.time() + self.deadline
 

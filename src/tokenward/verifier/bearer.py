@@ -21,7 +21,7 @@ log = logging.getLogger("tokenward.verifier")
 # RFC 6750 §2.1: credentials = "Bearer" 1*SP b64token
 #   with b64token = 1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"="
 # and blanks after it are not part of the field (RFC 9110 §5.5). A tab is no space.
-_CREDENTIALS = re.compile(rb"bearer +([A-Za-z0-9\-._~+/]+=*)[ \t]*", re.IGNORECASE)
+_CREDENTIALS = re.compile(rb"(?i:bearer) +([A-Za-z0-9\-._~+/]+=*)[ \t]*")
 # RFC 9110 §11.1 and §5.6.2: auth-scheme = token
 _SCHEME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]*")
 _QUOTABLE = re.compile(r"[\x20-\x21\x23-\x5B\x5D-\x7E]*")

@@ -41,7 +41,8 @@ class WrongStore(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """What a store has been asked for so far. Questions of readiness are not counted."""
+    """What a store has been asked for so far. Questions of readiness are neither
+    reads nor writes."""
 
     reads: int = 0
     writes: int = 0
