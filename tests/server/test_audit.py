@@ -144,3 +144,15 @@ async def test_no_secret_of_a_request_is_in_its_event_or_in_what_it_prints(audit
         event.shown("hush")
     assert kept[0]["token_sha256"] == sha256(b"hush").hexdigest()
     assert "hush" not in repr((kept, event, RECEIVED, REQUEST, GRANT, TOKEN))
+
+
+@pytest.mark.parametrize("place", ["audience", "scope", "subject_token_type"])
+async def test_a_token_put_where_none_belongs_is_not_kept(worlds, place):
+    async with worlds() as world:
+        stray = world.user_token()
+        await world.exchange(world.user_token(), **{place: stray})
+        await world.http.post("/token", data={"grant_type": stray, "audience": stray})
+    written = world.trail.read_text()
+    assert len(world.events()) == 2
+    assert all(part not in written for part in stray.split(".")[1:])
+    assert "(a token)" in written

@@ -63,7 +63,8 @@ def test_it_says_where_it_is_once_it_answers():
 
 
 @pytest.mark.parametrize(
-    ("host", "named"), [("", "127.0.0.1"), ("0.0.0.0", "127.0.0.1"), ("localhost", "localhost")]
+    ("host", "named"),
+    [("", "127.0.0.1"), ("0.0.0.0", "127.0.0.1"), ("127.0.0.1", "127.0.0.1")],
 )
 def test_it_names_a_host_that_one_can_ask(host, named):
     with serving(front(), host=host) as url:

@@ -5,11 +5,11 @@ from typing import ClassVar
 
 import orjson
 
-from tokenward.oauth.errors import InvalidClient, InvalidRequest, OAuthError
-from tokenward.oauth.presented import NONE, Presented
+from tokenward.oauth.errors import OAuthError
 from tokenward.server.audit import Audit
 from tokenward.server.endpoints import NEVER
-from tokenward.server.endpoints.token import HEADERS, form, single
+from tokenward.server.endpoints.about import asked_about
+from tokenward.server.endpoints.token import HEADERS
 from tokenward.server.http import Answer, Received
 from tokenward.server.ours import Ours, client_of, scope_of
 from tokenward.server.profiles import Profile
@@ -33,15 +33,8 @@ class IntrospectionEndpoint:
         """What the token says, to those who may know; to all others it is inactive (§2.2)."""
         try:
             async with self.audit.event("introspection", received) as event:
-                parameters = single(form(received))
-                presented = Presented.parse(received.header(b"authorization"), parameters)
-                if not presented or presented.method == NONE:
-                    raise InvalidClient("introspection needs client authentication")
-                event.client = await self.registry.authenticate(presented)
-                if not (token := parameters.get("token", "")):
-                    raise InvalidRequest("token is required")
-                event.shown(token)
-                claims = await self.ours.seen_by(event.client, token)
+                client, token = await asked_about(received, self.registry, event, public=False)
+                claims = await self.ours.seen_by(client, token)
         except OAuthError as exc:
             raise self.profile.spoken(exc) from None
         if claims is None:

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from tokenward.oauth.errors import InvalidClient, InvalidRequest, OAuthError, UnauthorizedClient
-from tokenward.oauth.presented import Presented
+from tokenward.oauth.errors import OAuthError, UnauthorizedClient
 from tokenward.server.audit import Audit
 from tokenward.server.endpoints import REGISTERED
-from tokenward.server.endpoints.token import HEADERS, form, single
+from tokenward.server.endpoints.about import asked_about
+from tokenward.server.endpoints.token import HEADERS
 from tokenward.server.http import Answer, Received
 from tokenward.server.ours import Ours, client_of
 from tokenward.server.profiles import Profile
@@ -35,16 +35,9 @@ class RevocationEndpoint:
         """
         try:
             async with self.audit.event("revocation", received) as event:
-                parameters = single(form(received))
-                presented = Presented.parse(received.header(b"authorization"), parameters)
-                if not presented:
-                    raise InvalidClient("revocation needs client authentication")
-                event.client = await self.registry.authenticate(presented)
-                if not (token := parameters.get("token", "")):
-                    raise InvalidRequest("token is required")
-                event.shown(token)
+                client, token = await asked_about(received, self.registry, event, public=True)
                 if (claims := self.ours.read(token)) is not None:
-                    if client_of(claims) != event.client.id:
+                    if client_of(claims) != client.id:
                         raise UnauthorizedClient("the token was issued to another client")
                     await self.ours.revoke(claims)
         except OAuthError as exc:

@@ -56,14 +56,3 @@ def form(received: Received) -> forms.Form:
     if kind != FORM and kind.partition(";")[0].strip().lower() != FORM:
         raise InvalidRequest(f"the body must be {FORM}")
     return forms.parse(received.body)
-
-
-def single(pairs: forms.Form) -> dict[str, str]:
-    """A form in which nothing is repeated, and what has no value is not there."""
-    parameters: dict[str, str] = {}
-    for name, value in pairs:
-        if name in parameters:
-            raise InvalidRequest("a parameter is repeated")
-        if value:
-            parameters[name] = value
-    return parameters
