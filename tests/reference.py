@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tokenward.oauth import errors
 from tokenward.server import plugins
-from tokenward.server.app import GET_TOKEN, HEALTH, LIVE, READY
+from tokenward.server.doors import GET_TOKEN, HEALTH, LIVE, READY
 from tokenward.server.endpoints.metadata import OAUTH, OPENID
 from tokenward.server.profiles import AUTHORIZATION, INTROSPECTION, JWKS, REVOCATION, TOKEN
 

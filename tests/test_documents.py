@@ -12,7 +12,7 @@ from tests.dev import command
 from tests.docs import ROOT, examples
 from tests.pasting import unmarked
 from tokenward.jose.keys import SigningKey
-from tokenward.server.app import paths
+from tokenward.server.doors import paths
 from tokenward.server.settings import load
 
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])

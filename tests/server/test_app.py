@@ -8,7 +8,8 @@ import pytest
 
 from tests.world import SECRET, claims_of, header_of
 from tokenward.clock import now
-from tokenward.server.app import Server, paths
+from tokenward.server.app import Server
+from tokenward.server.doors import paths
 from tokenward.server.settings import ConfigError, load
 
 CLASH = """

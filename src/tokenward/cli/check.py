@@ -54,7 +54,7 @@ def check(config: Config = None, json: Json = False) -> None:
 
 def settings_or_exit(config: Path | None, *, json: bool = False) -> "Settings":
     """The configuration, or every mistake in it and exit code 78."""
-    from tokenward.server.app import paths  # noqa: PLC0415
+    from tokenward.server.doors import paths  # noqa: PLC0415
     from tokenward.server.settings import ConfigError, find, load  # noqa: PLC0415
 
     try:

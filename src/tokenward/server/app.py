@@ -1,6 +1,7 @@
 """The composition root: the only module that knows everybody.
 
-It reads from top to bottom: what is opened, what sits on it, and which path leads where.
+It reads from top to bottom: what is opened, and what sits on it. Which path leads where is said in
+``doors``.
 """
 
 from collections.abc import Mapping
@@ -9,26 +10,19 @@ from hashlib import sha256
 from pathlib import Path
 from secrets import token_bytes
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx2
 
 from tokenward.clock import Clock, now
-from tokenward.oauth.presented import BASIC, NONE, POST
 from tokenward.remote.fetch import open_async_client
+from tokenward.server import doors
 from tokenward.server.asgi import Front
 from tokenward.server.audit import Audit
 from tokenward.server.broker import Broker
 from tokenward.server.denylist import DenyList
 from tokenward.server.endpoints import Endpoint
-from tokenward.server.endpoints.authorize import AuthorizationEndpoint
 from tokenward.server.endpoints.get_token import GetTokenEndpoint
 from tokenward.server.endpoints.health import HealthEndpoint, ReadinessEndpoint
-from tokenward.server.endpoints.introspection import IntrospectionEndpoint
-from tokenward.server.endpoints.jwks import JwksEndpoint
-from tokenward.server.endpoints.metadata import MetadataEndpoint, document, well_known
-from tokenward.server.endpoints.revocation import RevocationEndpoint
-from tokenward.server.endpoints.token import TokenEndpoint
 from tokenward.server.grants import GrantType
 from tokenward.server.grants.client_credentials import ClientCredentials
 from tokenward.server.grants.jwt_bearer import JwtBearer
@@ -37,18 +31,14 @@ from tokenward.server.issuance import Issuance, Source
 from tokenward.server.keyring import KeyRing, Ring
 from tokenward.server.mint import Mint
 from tokenward.server.model import Client
-from tokenward.server.ours import Minted, Ours
 from tokenward.server.policy import Policy, Target
-from tokenward.server.profiles import AUTHORIZATION, INTROSPECTION, JWKS, REVOCATION, TOKEN
 from tokenward.server.proofs.client_secret import ClientSecret
 from tokenward.server.registry import Registered, Registry
 from tokenward.server.seal import Seal
-from tokenward.server.settings import ConfigError, IssuerSettings, Problem, Settings, TokenSettings
+from tokenward.server.settings import Settings, TokenSettings
 from tokenward.server.stores import Store, open_store
 from tokenward.server.subjects import Subjects
 from tokenward.server.trail import Trail
-
-GET_TOKEN, HEALTH, LIVE, READY = "/getToken", "/healthz", "/livez", "/readyz"
 
 
 def application(settings: Settings, *, clock: Clock = now, pages: Any = None) -> Front:
@@ -57,28 +47,6 @@ def application(settings: Settings, *, clock: Clock = now, pages: Any = None) ->
     ``pages`` is another ASGI application for everything that has no route here.
     """
     return Server(settings=settings, clock=clock).front(pages)
-
-
-def paths(settings: Settings) -> dict[str, str]:
-    """Every path and what it belongs to; raises ``ConfigError`` if two things want the same."""
-    owners = dict.fromkeys((GET_TOKEN, HEALTH, LIVE, READY), "the server itself")
-    problems = []
-    for name, issuer in settings.issuers.items():
-        path = urlsplit(issuer.url).path.removesuffix("/")
-        mine = [path + below for below in issuer.profile.paths.values()]
-        for one in {*mine, *well_known(path)}:
-            if one in owners:
-                problems.append(
-                    Problem(
-                        place=f"issuers.{name}.url",
-                        message=f"its path {one} belongs to {owners[one]} already",
-                        hint="give this issuer a path of its own",
-                    )
-                )
-            owners[one] = f"issuers.{name}"
-    if problems:
-        raise ConfigError(problems=tuple(problems))
-    return owners
 
 
 @dataclass(slots=True, kw_only=True)
@@ -98,7 +66,7 @@ class Server:
 
     def front(self, pages: Any = None) -> Front:
         """The application; raises ``ConfigError`` if two issuers want the same path."""
-        paths(self.settings)
+        doors.paths(self.settings)
         routes: dict[str, Endpoint] = {}
 
         async def start() -> None:
@@ -129,13 +97,21 @@ class Server:
             sources={name: self._source(token, rings) for name, token in settings.tokens.items()},
         )
         routes: dict[str, Endpoint] = {
-            GET_TOKEN: GetTokenEndpoint(issuance=issuance, audit=audit),
-            HEALTH: HealthEndpoint(),
-            LIVE: HealthEndpoint(),
-            READY: ReadinessEndpoint((self.store.ping, self.trail.ping)),
+            doors.GET_TOKEN: GetTokenEndpoint(issuance=issuance, audit=audit),
+            doors.HEALTH: HealthEndpoint(),
+            doors.LIVE: HealthEndpoint(),
+            doors.READY: ReadinessEndpoint((self.store.ping, self.trail.ping)),
         }
         for name, issuer in settings.issuers.items():
-            routes |= self._issuer(name, issuer, rings[name], issuance, audit)
+            routes |= doors.of_issuer(
+                issuer,
+                settings=settings,
+                ring=rings[name],
+                issuance=issuance,
+                audit=audit,
+                shelf=self.store.shelf,
+                clock=self.clock,
+            )
         return routes
 
     async def close(self) -> None:
@@ -145,57 +121,6 @@ class Server:
         await self.http.aclose()
         await self.store.close()
         await self.trail.close()
-
-    def _issuer(
-        self, name: str, issuer: IssuerSettings, ring: Ring, issuance: Issuance, audit: Audit
-    ) -> dict[str, Endpoint]:
-        """The endpoints of one issuer, by path."""
-        tokens = [token for token in self.settings.tokens.values() if token.issuer == name]
-        ours = Ours(
-            issuer=issuer.url,
-            typ=issuer.profile.typ,
-            ring=ring,
-            minted={
-                token.audience: Minted(
-                    name=token.name, audience=token.audience, introspectors=token.introspectors
-                )
-                for token in tokens
-            },
-            denylist=DenyList(self.store.shelf),
-            clock=self.clock,
-        )
-        metadata = MetadataEndpoint(
-            document=document(
-                url=issuer.url,
-                profile=issuer.profile,
-                algorithm=issuer.algorithm,
-                scopes={scope for token in tokens for scope in token.scopes},
-                grant_types=issuance.grant_types,
-                client_methods={BASIC, POST, NONE},
-            )
-        )
-        by_role: dict[str, Endpoint] = {
-            AUTHORIZATION: AuthorizationEndpoint(),
-            TOKEN: TokenEndpoint(
-                issuer=name,
-                profile=issuer.profile,
-                issuance=issuance,
-                audit=audit,
-                clock=self.clock,
-            ),
-            JWKS: JwksEndpoint(ring=ring),
-            INTROSPECTION: IntrospectionEndpoint(
-                ours=ours, profile=issuer.profile, registry=issuance.registry, audit=audit
-            ),
-            REVOCATION: RevocationEndpoint(
-                ours=ours, profile=issuer.profile, registry=issuance.registry, audit=audit
-            ),
-        }
-        path = urlsplit(issuer.url).path.removesuffix("/")
-        return {
-            **{path + issuer.profile.paths[role]: endpoint for role, endpoint in by_role.items()},
-            **dict.fromkeys(well_known(path), metadata),
-        }
 
     async def _rings(self) -> dict[str, Ring]:
         issuers = self.settings.issuers

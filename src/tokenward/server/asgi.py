@@ -126,6 +126,7 @@ class Front:
                         headers=fields,
                         body=body,
                         address=(scope.get("client") or ("",))[0],
+                        certificate=_certificate(scope),
                         id=id,
                     )
                 )
@@ -245,6 +246,15 @@ class Front:
             await send({"type": "lifespan.shutdown.failed"})
             raise
         await send({"type": "lifespan.shutdown.complete"})
+
+
+def _certificate(scope: Scope) -> str:
+    """What the client showed about itself when the connection began (ASGI's TLS extension)."""
+    extensions = scope.get("extensions")
+    if not extensions or "tls" not in extensions:
+        return ""
+    chain = extensions["tls"].get("client_cert_chain")
+    return chain[0] if chain else ""
 
 
 def _excuse(problem: BaseException, scope: Scope, id: str) -> Answer:

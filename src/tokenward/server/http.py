@@ -25,6 +25,9 @@ class Received(NamedTuple):
     address: str = ""
     """Where it came from, as far as the transport can say."""
 
+    certificate: str = ""
+    """The certificate that the client showed to our own TLS listener, in PEM; ``""`` if none."""
+
     id: str = ""
     """Names this request in the answer, the log and the audit trail."""
 

@@ -4,7 +4,7 @@ An endpoint takes a ``Received`` and gives an ``Answer``. It is bytes to bytes: 
 framework, so that hot paths can be carried by whatever is fastest.
 
 To add one, write a file with a class that keeps this contract and put it into the routing table
-in ``server/app.py``.
+in ``server/doors.py``.
 """
 
 from typing import ClassVar, Protocol

@@ -1,0 +1,108 @@
+"""Which path leads where: the doors of the server itself, and those of each issuer.
+
+To add an endpoint, write its file in ``endpoints`` and hang its door here.
+"""
+
+from urllib.parse import urlsplit
+
+from tokenward.clock import Clock
+from tokenward.oauth.presented import BASIC, NONE, POST
+from tokenward.server.audit import Audit
+from tokenward.server.denylist import DenyList
+from tokenward.server.endpoints import Endpoint
+from tokenward.server.endpoints.authorize import AuthorizationEndpoint
+from tokenward.server.endpoints.introspection import IntrospectionEndpoint
+from tokenward.server.endpoints.jwks import JwksEndpoint
+from tokenward.server.endpoints.metadata import MetadataEndpoint, document, well_known
+from tokenward.server.endpoints.revocation import RevocationEndpoint
+from tokenward.server.endpoints.token import TokenEndpoint
+from tokenward.server.issuance import Issuance
+from tokenward.server.keyring import Ring
+from tokenward.server.ours import Minted, Ours
+from tokenward.server.profiles import AUTHORIZATION, INTROSPECTION, JWKS, REVOCATION, TOKEN
+from tokenward.server.settings import ConfigError, IssuerSettings, Problem, Settings
+from tokenward.server.stores import Shelf
+
+GET_TOKEN, HEALTH, LIVE, READY = "/getToken", "/healthz", "/livez", "/readyz"
+"""The doors that belong to the server, and to no issuer."""
+
+
+def paths(settings: Settings) -> dict[str, str]:
+    """Every path and what it belongs to; raises ``ConfigError`` if two things want the same."""
+    owners = dict.fromkeys((GET_TOKEN, HEALTH, LIVE, READY), "the server itself")
+    problems = []
+    for name, issuer in settings.issuers.items():
+        path = urlsplit(issuer.url).path.removesuffix("/")
+        mine = [path + below for below in issuer.profile.paths.values()]
+        for one in {*mine, *well_known(path)}:
+            if one in owners:
+                problems.append(
+                    Problem(
+                        place=f"issuers.{name}.url",
+                        message=f"its path {one} belongs to {owners[one]} already",
+                        hint="give this issuer a path of its own",
+                    )
+                )
+            owners[one] = f"issuers.{name}"
+    if problems:
+        raise ConfigError(problems=tuple(problems))
+    return owners
+
+
+def of_issuer(
+    issuer: IssuerSettings,
+    *,
+    settings: Settings,
+    ring: Ring,
+    issuance: Issuance,
+    audit: Audit,
+    shelf: Shelf,
+    clock: Clock,
+) -> dict[str, Endpoint]:
+    """The endpoints of one issuer, by path."""
+    tokens = [token for token in settings.tokens.values() if token.issuer == issuer.name]
+    ours = Ours(
+        issuer=issuer.url,
+        typ=issuer.profile.typ,
+        ring=ring,
+        minted={
+            token.audience: Minted(
+                name=token.name, audience=token.audience, introspectors=token.introspectors
+            )
+            for token in tokens
+        },
+        denylist=DenyList(shelf),
+        clock=clock,
+    )
+    metadata = MetadataEndpoint(
+        document=document(
+            url=issuer.url,
+            profile=issuer.profile,
+            algorithm=issuer.algorithm,
+            scopes={scope for token in tokens for scope in token.scopes},
+            grant_types=issuance.grant_types,
+            client_methods={BASIC, POST, NONE},
+        )
+    )
+    by_role: dict[str, Endpoint] = {
+        AUTHORIZATION: AuthorizationEndpoint(),
+        TOKEN: TokenEndpoint(
+            issuer=issuer.name,
+            profile=issuer.profile,
+            issuance=issuance,
+            audit=audit,
+            clock=clock,
+        ),
+        JWKS: JwksEndpoint(ring=ring),
+        INTROSPECTION: IntrospectionEndpoint(
+            ours=ours, profile=issuer.profile, registry=issuance.registry, audit=audit
+        ),
+        REVOCATION: RevocationEndpoint(
+            ours=ours, profile=issuer.profile, registry=issuance.registry, audit=audit
+        ),
+    }
+    path = urlsplit(issuer.url).path.removesuffix("/")
+    return {
+        **{path + issuer.profile.paths[role]: endpoint for role, endpoint in by_role.items()},
+        **dict.fromkeys(well_known(path), metadata),
+    }
