@@ -11,11 +11,14 @@ from tokenward.jose.keys import SigningKey
 
 
 def pytest_collection_modifyitems(items):
-    """Mark what starts whole programs, by where it lives."""
+    """Mark what starts whole programs, and what takes long, by where it lives."""
     tests = Path(__file__).parent
     for item in items:
-        if item.path.relative_to(tests).parts[0] in PROGRAMS:
+        folder = item.path.relative_to(tests).parts[0]
+        if folder in PROGRAMS:
             item.add_marker("programs")
+        elif folder == "fuzz":
+            item.add_marker("fuzz")
 
 
 @pytest.fixture(scope="session")

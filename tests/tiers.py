@@ -4,6 +4,7 @@
     ./tokenward test --programs   and whole programs: the set-up, every command, dev mode, the seeds
     ./tokenward test --clients    and real clients from npm and PyPI, against a running server
     ./tokenward test --browser    and journeys in a real browser
+    ./tokenward test --fuzz       and a hail of bytes on every parser, a million tries
     ./tokenward test --all        everything, style, types and coverage too; nothing may be skipped
     ./tokenward test tests/oauth -x -k scope    whatever else pytest understands goes to pytest
 
@@ -46,12 +47,13 @@ CHECKS: dict[str, Sequence[Sequence[str | Path]]] = {
 """What is looked at without being run; under --all only."""
 
 MARKS = {
-    "fast": "not programs and not clients and not browser",
+    "fast": "not programs and not clients and not browser and not fuzz",
     "programs": "programs",
     "clients": "clients",
     "browser": "browser",
+    "fuzz": "fuzz",
 }
-NAMED = "not clients and not browser"
+NAMED = "not clients and not browser and not fuzz"
 """What runs of the tests that somebody names."""
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 PROGRAMS = frozenset({"attacks", "bootstrap", "cli", "practice", "stories"})
@@ -194,7 +196,9 @@ class Run:
         if self.strict:
             command += ["--cov", "--cov-report="]
             command += ["--cov-append"] if tier != "fast" else []
-        if tier in {"fast", "programs"} and not self.arguments:
+        if tier == "fuzz":
+            command += ["-n", "2"]
+        elif tier in {"fast", "programs"} and not self.arguments:
             # For one file, starting the workers would cost more than they save.
             command += ["-n", "auto", "--maxprocesses=4", "--dist=loadfile"]
         return [*command, "-q"] if not self.arguments else command
@@ -270,6 +274,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--programs", action="store_true", help="whole programs, too")
     parser.add_argument("--clients", action="store_true", help="real clients, too")
     parser.add_argument("--browser", action="store_true", help="a real browser, too")
+    parser.add_argument("--fuzz", action="store_true", help="a hail of bytes, too")
     parser.add_argument("--all", action="store_true", help="everything, and nothing skipped")
     parser.add_argument("-m", dest="mark", default="", help="only tests with these marks")
     asked, rest = parser.parse_known_args(arguments)
@@ -286,6 +291,7 @@ def main(arguments: list[str]) -> int:
     plan.append(programs)
     plan.append(run.clients if asked.clients or asked.all else partial(_not_run, "clients"))
     plan.append(run.browser if asked.browser or asked.all else partial(_not_run, "browser"))
+    plan.append(partial(run.tests if asked.fuzz or asked.all else _not_run, "fuzz"))
     if asked.all:
         plan = [*(partial(run.check, name) for name in CHECKS), *plan, run.coverage]
     try:

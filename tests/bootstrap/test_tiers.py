@@ -74,6 +74,7 @@ def test_all_is_well_and_what_did_not_run_is_named_with_its_command(checkout):
         "clients   not run: ./tokenward test --clients",
         "          test_shop",
         "browser   not run: ./tokenward test --browser",
+        "fuzz      not run: ./tokenward test --fuzz",
     ]
     assert closing == "3 passed, 0 failed"
 

@@ -73,6 +73,8 @@ def test_two_ways_at_once_are_refused(authorization, parameters):
         basic("n:s") + " ",
         basic("n:s") + ",",
         basic("nn:s").rstrip("="),
+        basic("n:secr") + "==",
+        basic("n:secr") + "====",
         "Basic " + b64encode(b"no colon").decode(),
         basic(":secret"),
         basic("n:s\x00"),

@@ -4,7 +4,7 @@ Presenting two things at once is an error, whatever they are worth (RFC 6749 §2
 more than one authentication method in each request").
 """
 
-from binascii import a2b_base64
+from binascii import a2b_base64, b2a_base64
 from collections.abc import Mapping
 from typing import NamedTuple, Self
 from urllib.parse import unquote_plus
@@ -74,10 +74,13 @@ def _basic(header: str) -> tuple[tuple[str, str], ...]:
     if len(header) > LONGEST_HEADER:
         raise InvalidClient("malformed Basic credentials")
     try:
-        # RFC 7617 §2 and RFC 4648 §4: the credentials are one token68, padded as usual.
+        # RFC 7617 §2 and RFC 4648 §4: the credentials are one token68, padded as usual. Python
+        # forgives padding that is too long.
         raw = a2b_base64(encoded, strict_mode=True).decode("ascii")
     except ValueError:
         raise InvalidClient("malformed Basic credentials") from None
+    if b2a_base64(raw.encode(), newline=False).decode() != encoded:
+        raise InvalidClient("malformed Basic credentials")
     id, colon, secret = raw.partition(":")
     # RFC 6749 App. A.1 and A.2: client-id = *VSCHAR, client-secret = *VSCHAR
     if not colon or not id or not raw.isprintable():
