@@ -12,8 +12,10 @@ name it in ``commands``.
 
 import io
 import os
+import signal
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from traceback import extract_tb
 from typing import Any
@@ -61,18 +63,34 @@ def _told(exc: Exception) -> str:
     )
 
 
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Let Ctrl-C wait for the end of this, which reads modules and starts nobody.
+
+    In the middle of a module that is not written in Python it would end the interpreter itself.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _run(arguments: list[str]) -> None:
     if arguments[:1] == ["serve"] and not {"--help", "-h"} & set(arguments):
         # A server starts in a fraction of the time without the machinery of a command line.
-        from tokenward.server.__main__ import main as serve  # noqa: PLC0415
+        with undisturbed():
+            from tokenward.server.__main__ import main as serve  # noqa: PLC0415
 
         sys.exit(serve(arguments[1:]))
     if arguments[:1] == ["dev"] and (options := _plain(arguments[1:])) is not None:
-        from tokenward.cli.practising import practise  # noqa: PLC0415
+        with undisturbed():
+            from tokenward.cli.practising import practise  # noqa: PLC0415
 
         practise(**options)
         return
-    from tokenward.cli.commands import app  # noqa: PLC0415
+    with undisturbed():
+        from tokenward.cli.commands import app  # noqa: PLC0415
 
     app(prog_name="tokenward")
 

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tokenward.cli import undisturbed
 from tokenward.cli.saying import BOLD, FAINT, GREEN, fail, note, say
 from tokenward.practice.config import CALLER_AUDIENCE, MODELS, REPORTS, SERVICE, config
 from tokenward.practice.folder import CONFIG, FOR_SHELLS, VARIABLES, Kept, variables, write
@@ -58,12 +59,13 @@ def practise(
 
 def _run(folder: Path, kept: Kept, ours: socket.socket, practice: Practice, *, json: bool) -> None:
     # By now the practice servers are starting, and what takes longest here can begin.
-    from tokenward.cli.recipes import Running  # noqa: PLC0415
-    from tokenward.server.app import application  # noqa: PLC0415
-    from tokenward.server.seal import SealBroken  # noqa: PLC0415
-    from tokenward.server.serve import serve  # noqa: PLC0415
-    from tokenward.server.settings import ConfigError, load  # noqa: PLC0415
-    from tokenward.server.stores import StoreUnavailable, WrongStore  # noqa: PLC0415
+    with undisturbed():
+        from tokenward.cli.recipes import Running  # noqa: PLC0415
+        from tokenward.server.app import application  # noqa: PLC0415
+        from tokenward.server.seal import SealBroken  # noqa: PLC0415
+        from tokenward.server.serve import serve  # noqa: PLC0415
+        from tokenward.server.settings import ConfigError, load  # noqa: PLC0415
+        from tokenward.server.stores import StoreUnavailable, WrongStore  # noqa: PLC0415
 
     if not json and Path(CONFIG).exists():
         note(f"dev ignores the {CONFIG} here; tokenward serve uses it.")
