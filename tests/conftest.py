@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import databases
 from tests.tiers import PROGRAMS
 from tests.world import a_world
 from tokenward.jose.keys import SigningKey
@@ -30,6 +31,20 @@ def anyio_backend():
 def rsa_keys():
     """A few real RSA keys: making one takes longer than most tests."""
     return [SigningKey.generate("RS256") for _ in range(4)]
+
+
+@pytest.fixture(scope="session")
+def postgresql():
+    """A real PostgreSQL, the same one for all; ``fresh()`` is the URL of a database in it."""
+    with databases.shared(databases.PostgreSQL) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def redis():
+    """A real Redis, the same one for all; ``url()`` names a database in it."""
+    with databases.shared(databases.Redis) as server:
+        yield server
 
 
 @pytest.fixture

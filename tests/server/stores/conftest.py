@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.server.stores.kinds import KINDS, SetClock
+from tests.server.stores import kinds
+from tests.server.stores.kinds import SetClock
 
 
 @pytest.fixture
@@ -10,9 +11,17 @@ def clock():
     return SetClock()
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(scope="session")
+def database(postgresql):
+    """The URL of a database; each test has tables of its own in it."""
+    return postgresql.fresh()
+
+
+@pytest.fixture(params=["memory", "sqlite", "postgresql"])
 def kind(request):
-    return KINDS[request.param]
+    if request.param == "postgresql":
+        return kinds.postgresql(request.getfixturevalue("database"))
+    return kinds.KINDS[request.param]
 
 
 @pytest.fixture

@@ -95,8 +95,9 @@ class ServerTable:
     """The top of the file."""
 
     store: Annotated[str, store_url] = "memory:"
-    """What is kept where: `sqlite:///var/lib/tokenward.db`, `sqlite:relative.db`, or `memory:`,
-    which forgets at the end. `DATABASE_URL` counts if nothing is said here."""
+    """What is kept where: `sqlite:///var/lib/tokenward.db`, `sqlite:relative.db`,
+    `postgresql://user:${PASSWORD}@host/database`, or `memory:`, which forgets at the end.
+    `DATABASE_URL` counts if nothing is said here."""
 
     listen: Annotated[Listen, address] = field(default_factory=Listen)
     """Address and port, `127.0.0.1:8080` unless said. The variable `PORT` changes the port."""
@@ -110,6 +111,11 @@ class ServerTable:
     def __post_init__(self) -> None:
         if self.encryption_key and self.encryption_key_file:
             raise ValueError("encryption_key_file: and encryption_key are two keys: say one")
+        given = self.encryption_key or self.encryption_key_file
+        if self.store.lower().startswith("postgres") and not given:
+            raise ValueError(
+                "store: needs an encryption_key, which all who share the database know"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -214,8 +214,14 @@ class _Kind(Protocol):
         ...
 
 
-_KINDS = {"memory": "memory", "sqlite": "sqlite"}
-_EXTRAS = {"postgres": "postgres", "postgresql": "postgres"}
+_KINDS = {
+    "memory": "memory",
+    "sqlite": "sqlite",
+    "postgres": "postgres",
+    "postgresql": "postgres",
+}
+_EXTRAS = frozenset({"postgres"})
+"""Those that need a driver, which comes with the extra of the same name."""
 
 
 def open_store(url: str, clock: Clock) -> Store:
@@ -224,7 +230,9 @@ def open_store(url: str, clock: Clock) -> Store:
     * ``memory:`` keeps everything until the process ends;
     * ``sqlite:///var/lib/tokenward.db`` is the file ``/var/lib/tokenward.db`` (one leading slash
       or more: absolute; not as in SQLAlchemy, where three are relative);
-    * ``sqlite:tokenward.db`` is a file in the folder we were started in.
+    * ``sqlite:tokenward.db`` is a file in the folder we were started in;
+    * ``postgresql://user:password@host:5432/database?sslmode=verify-full`` is a database, with
+      whatever parameters libpq has; what is special in a name or a password is %-encoded.
 
     Raises ``WrongStore`` for any other. The text never repeats what follows the scheme: URLs of
     databases contain passwords.
@@ -232,10 +240,20 @@ def open_store(url: str, clock: Clock) -> Store:
     scheme, colon, rest = url.partition(":")
     kind = _KINDS.get(scheme.lower()) if colon else None
     if kind is not None:
-        module = cast("_Kind", import_module(f"{__name__}.{kind}"))
-        return module.from_url(rest, clock)
-    if colon and scheme.lower() in _EXTRAS:
-        extra = _EXTRAS[scheme.lower()]
-        raise WrongStore(f"{scheme}: comes with tokenward[{extra}], which is not installed here")
+        return _module(kind, scheme).from_url(rest, clock)
     said = f"{scheme}: is no store we know" if colon and scheme.isalnum() else "a store is a URL"
-    raise WrongStore(f"{said}; use memory:, sqlite:///absolute/path.db or sqlite:relative.db")
+    raise WrongStore(
+        f"{said}; use memory:, sqlite:///absolute/path.db, sqlite:relative.db"
+        " or postgresql://user:password@host/database"
+    )
+
+
+def _module(kind: str, scheme: str) -> _Kind:
+    try:
+        return cast("_Kind", import_module(f"{__name__}.{kind}"))
+    except ImportError:
+        if kind not in _EXTRAS:
+            raise
+        raise WrongStore(
+            f"{scheme}: comes with tokenward[{kind}], which is not installed here"
+        ) from None

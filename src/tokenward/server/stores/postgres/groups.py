@@ -1,0 +1,172 @@
+"""What is done for a group: many writes in one transaction, many reads in one question.
+
+Law: whoever spoils a group spoils it only for himself.
+"""
+
+import struct
+from collections.abc import Sequence
+
+from psycopg.pq.abc import PGresult
+
+from tokenward.clock import Clock
+from tokenward.server.stores import Again, Counts, First, StoreUnavailable, Theft, Unknown
+from tokenward.server.stores.postgres import schema
+from tokenward.server.stores.postgres.lines import Job
+from tokenward.server.stores.postgres.wire import Refused, Wire, blobs, floats, number, texts
+
+_PURGE_EVERY = 256
+"""Writes between two rounds of clearing away; a round clears more than that."""
+_TRIES = 5
+"""So often we try again where two processes were in each other's way."""
+
+_IN_THE_WAY = frozenset({"40001", "40P01"})
+"""Serialization failure, deadlock: nothing was done, and doing it again may help."""
+_OUR_MISTAKES = frozenset({"22", "23", "54"})
+"""Classes of refusals that are about what was asked: bad data, a rule of the tables, a limit."""
+_ELSEWHERE = frozenset({"25", "3F", "42", "57"})
+"""Read only, without our tables, about to stop: another connection may find what we look for."""
+
+_number = struct.Struct("!i").unpack
+_long = struct.Struct("!q").unpack
+
+
+class Groups:
+    """What the lines do for those who go together."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._unpurged = 0
+        self.reads = self.writes = self.commits = 0
+
+    @property
+    def counts(self) -> Counts:
+        return Counts(reads=self.reads, writes=self.writes, commits=self.commits)
+
+    async def write(self, wire: Wire, group: list[Job]) -> None:
+        """Do all of it in one transaction or, where somebody spoils that, in several."""
+        await self._write(wire, sorted(group, key=lambda job: job.order))
+        self._unpurged += len(group)
+        if self._unpurged >= _PURGE_EVERY:
+            self._unpurged = 0
+            for purge in schema.PURGES:
+                try:
+                    await wire.ask(purge, number(self._clock()))
+                except Refused:  # it is left for the next time
+                    break
+
+    async def read(self, wire: Wire, group: list[Job]) -> None:
+        """Ask for all of it; one question for each kind there is in the group."""
+        for question in (schema.GET, schema.LOOK):
+            jobs = [job for job in group if job.work == question]
+            if jobs:
+                await self._read(wire, question, jobs)
+        for job in group:
+            if job.work == schema.KEYS:
+                await self._read(wire, schema.KEYS, [job])
+
+    async def _write(self, wire: Wire, group: list[Job]) -> None:
+        for tries in range(_TRIES):
+            try:
+                result = await wire.ask(schema.WRITE, *_arrays(group), number(self._clock()))
+            except Refused as refusal:
+                if refusal.code in _IN_THE_WAY and tries + 1 < _TRIES:
+                    continue
+                spoiled: Exception = refusal
+            except (TypeError, ValueError, struct.error) as mistake:
+                spoiled = mistake
+            else:
+                self._heard(group, result)
+                return
+            for part in _parts(wire, group, spoiled):
+                await self._write(wire, part)
+            return
+
+    async def _read(self, wire: Wire, question: str, jobs: list[Job]) -> None:
+        keys = sorted({key for job in jobs for key in job.what})
+        try:
+            result = await wire.ask(question, texts(keys), number(self._clock()))
+        except Refused as refusal:
+            for part in _parts(wire, jobs, refusal):
+                await self._read(wire, question, part)
+            return
+        if question == schema.KEYS:
+            found = [_text(result, row, 0) for row in range(result.ntuples)]
+            jobs[0].tell(found)
+            return
+        kept = {result.get_value(row, 0): result.get_value(row, 1) for row in range(result.ntuples)}
+        for job in jobs:
+            job.tell(kept.get(job.what[0]))
+
+    def _heard(self, group: list[Job], result: PGresult) -> None:
+        """Whoever the answer does not mention came to nothing."""
+        changed = False
+        silent = 0
+        for row in range(result.ntuples):
+            place = _number(result.get_value(row, 0) or b"")[0] - 1
+            for job in group[silent:place]:
+                job.tell(_nothing(job.work))
+            silent = place + 1
+            said = _text(result, row, 1)
+            changed = changed or said != "again"
+            group[place].tell(_something(said, result, row))
+        for job in group[silent:]:
+            job.tell(_nothing(job.work))
+        self.commits += changed
+
+
+def _arrays(group: list[Job]) -> Sequence[bytes]:
+    """What the function in the database is told: the works, and what each is about."""
+    works = texts([job.work.encode() for job in group])
+    keys, names, things, replays, untils, graces = zip(*(job.what for job in group), strict=True)
+    return (
+        *(works, texts(keys), texts(names), blobs(things), blobs(replays)),
+        *(floats(untils), floats(graces)),
+    )
+
+
+def _parts(wire: Wire, group: list[Job], spoiled: Exception) -> list[list[Job]]:
+    """Who should try again, apart from each other; whoever is alone hears what is wrong."""
+    if isinstance(spoiled, Refused) and spoiled.code[:2] not in _OUR_MISTAKES:
+        if spoiled.code[:2] in _ELSEWHERE:
+            wire.close(str(spoiled))
+        for job in group:
+            job.tell(StoreUnavailable(f"postgresql: {spoiled} ({spoiled.code})"))
+        return []
+    if len(group) > 1:
+        half = len(group) // 2
+        return [group[:half], group[half:]]
+    group[0].tell(ValueError(str(spoiled)) if isinstance(spoiled, Refused) else spoiled)
+    return []
+
+
+def _something(said: str, result: PGresult, row: int) -> object:
+    kept = result.get_value(row, 3)
+    match said:
+        case "first":
+            return First()
+        case "again":
+            return Again(replay=kept or b"")
+        case "theft":
+            return Theft(family=_text(result, row, 4))
+        case "held":
+            return _long(result.get_value(row, 2) or b"")[0]
+        case "added" | "renewed" | "released":
+            return True
+        case _:  # taken; of the others, nothing is expected
+            return kept
+
+
+def _nothing(work: str) -> object:
+    match work:
+        case "rotate":
+            return Unknown()
+        case "add" | "renew" | "release":
+            return False
+        case "begin":
+            return ValueError("this key is in use")
+        case _:
+            return None
+
+
+def _text(result: PGresult, row: int, column: int) -> str:
+    return (result.get_value(row, column) or b"").decode()
