@@ -6,24 +6,24 @@ be done at the start; whatever goes wrong inside, the answer does not say.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping
 from random import getrandbits
-from typing import Any
 
-from tokenward.oauth.errors import InvalidRequest, OAuthError, TemporarilyUnavailable
+from tokenward.oauth.errors import OAuthError, TemporarilyUnavailable
+from tokenward.server.bodies import (
+    Application,
+    Body,
+    Gone,
+    Message,
+    Receive,
+    Scope,
+    Send,
+)
 from tokenward.server.endpoints import Endpoint, errors
 from tokenward.server.http import JSON, Answer, Received
 from tokenward.server.routing import Pairs, Route, error, permissions, plain
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 Hook = Callable[[], Awaitable[None]]
-
-PUNCTUAL = "tokenward.punctual"
-"""The ASGI extension of a server that itself ends a body that does not arrive in time."""
 
 _log = logging.getLogger("tokenward.server")
 
@@ -39,22 +39,6 @@ _CLOSE: Pairs = ((b"connection", b"close"),)
 # RFC 9110 §8.6: no Content-Length in a 204; in a 304 it would be that of another answer.
 _WITHOUT_LENGTH = (204, 304)
 _NEVER: tuple[Pairs | None, Pairs] = (None, ())
-
-
-class TooLarge(InvalidRequest):
-    """The body is too large."""
-
-    status = 413
-
-
-class TooSlow(InvalidRequest):
-    """The body did not arrive in time."""
-
-    status = 408
-
-
-class _Gone(Exception):
-    """The client went away before its request was complete."""
 
 
 async def _nothing() -> None:
@@ -86,12 +70,13 @@ class Front:
         self._start = start
         self._stop = stop
         self._pages = pages
-        self._longest = longest
-        self._deadline = deadline
+        self._body = Body(longest=longest, deadline=deadline)
         self._standing = _STANDING + (_HTTPS_ONLY if https else ())
         self._last: dict[bytes, tuple[Pairs, Pairs]] = {}
         self._origins = permissions(origins)
         self._routes = self._compile()
+        self._hot = {route.raw: route for route in self._routes.values()}
+        self.longest = longest
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request, or the life of the application (ASGI 3)."""
@@ -116,37 +101,64 @@ class Front:
             answer = route.options if method == "OPTIONS" else route.refusal
         else:
             try:
-                body = await self._body(scope, receive, length) if unread else b""
+                body = await self._body.read(scope, receive, length) if unread else b""
                 unread = False
-                answer = await route.endpoint.answer(
-                    Received(
-                        method="GET" if method == "HEAD" else method,
-                        path=path,
-                        query=scope["query_string"],
-                        headers=fields,
-                        body=body,
-                        address=(scope.get("client") or ("",))[0],
-                        certificate=_certificate(scope),
-                        id=id,
-                    )
-                )
-            except _Gone:
+            except Gone:
                 return
             except (Exception, asyncio.CancelledError) as problem:  # noqa: BLE001  even our own
-                answer = _excuse(problem, scope, id)
+                answer = _excuse(problem, method, path, id)
+            else:
+                answer = await self.answer(route, _received(scope, fields, headers, body, id))
+        origin = headers.get(b"origin", b"")
+        await self._reply(send, route, method, own, origin, answer, unread=unread)
+
+    async def reply(
+        self, send: Send, route: Route, method: str, received: Received, answer: Answer
+    ) -> None:
+        """Send an answer whose request has been read."""
+        own: Pairs = ((b"x-request-id", received.id.encode()),)
+        origin = dict(received.headers).get(b"origin", b"")
+        await self._reply(send, route, method, own, origin, answer)
+
+    async def _reply(
+        self,
+        send: Send,
+        route: Route | None,
+        method: str,
+        own: Pairs,
+        origin: bytes,
+        answer: Answer,
+        *,
+        unread: bool = False,
+    ) -> None:
         if route is not None and route.registered:
-            own += self._origins.get(headers.get(b"origin", b""), ())
+            own += self.permission(origin)
         if unread:
             # RFC 9112 §9.3: a body nobody reads must not be taken for the next request.
             own += _CLOSE
         status, brought, body = answer
         if status not in _WITHOUT_LENGTH:
             own += ((b"content-length", b"%d" % len(body)),)
-        dressed = self._dressed(route, brought) + own
+        dressed = self.dressed(route, brought) + own
         await send({"type": "http.response.start", "status": status, "headers": dressed})
         await send({"type": "http.response.body", "body": b"" if method == "HEAD" else body})
 
-    def _dressed(self, route: Route | None, headers: Pairs) -> Pairs:
+    def route(self, raw: bytes) -> Route | None:
+        """Where this path leads, as it is on the wire and without a query."""
+        return self._hot.get(raw)
+
+    async def answer(self, route: Route, received: Received) -> Answer:
+        """What the endpoint says, or what is said in its place; raises nothing."""
+        try:
+            return await route.endpoint.answer(received)
+        except (Exception, asyncio.CancelledError) as problem:  # noqa: BLE001  even our own
+            return _excuse(problem, received.method, received.path, received.id)
+
+    def permission(self, origin: bytes) -> Pairs:
+        """What pages of this origin hear about reading the answers at a registered route."""
+        return self._origins.get(origin, ())
+
+    def dressed(self, route: Route | None, headers: Pairs) -> Pairs:
         """These headers, and those that every answer at this route has.
 
         Most endpoints bring the same tuple every time, so the last one is remembered.
@@ -163,33 +175,6 @@ class Front:
         """These headers, and those that every answer has unless it brings its own."""
         names = {name for name, _ in headers}
         return (*headers, *(pair for pair in self._standing if pair[0] not in names))
-
-    def _body(self, scope: Scope, receive: Receive, length: bytes) -> Awaitable[bytes]:
-        """The whole body; raises ``TooLarge`` and ``TooSlow``, and ``_Gone`` with the client."""
-        if not length.isdigit() or int(length[:18]) > self._longest:
-            raise TooLarge(f"The body must not have more than {self._longest} bytes")
-        if PUNCTUAL in (scope.get("extensions") or ()):
-            return self._read(receive)
-        return self._read_in_time(receive)
-
-    async def _read_in_time(self, receive: Receive) -> bytes:
-        try:
-            async with asyncio.timeout(self._deadline):
-                return await self._read(receive)
-        except TimeoutError:
-            raise TooSlow from None
-
-    async def _read(self, receive: Receive) -> bytes:
-        body, more = b"", True
-        while more:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise _Gone
-            body += message.get("body", b"")
-            if len(body) > self._longest:
-                raise TooLarge(f"The body must not have more than {self._longest} bytes")
-            more = message.get("more_body", False)
-        return body
 
     async def _page(
         self, pages: Application, scope: Scope, receive: Receive, send: Send, own: Pairs
@@ -210,7 +195,7 @@ class Front:
         except Exception as problem:
             if begun:
                 raise  # half an answer cannot be taken back: the server breaks off
-            answer = _excuse(problem, scope, own[0][1].decode())
+            answer = _excuse(problem, scope["method"], scope["path"], own[0][1].decode())
             length = (b"content-length", b"%d" % len(answer.body))
             headers = (*self._complete(answer.headers), *own, *_CLOSE, length)
             body = b"" if scope["method"] == "HEAD" else answer.body
@@ -235,6 +220,7 @@ class Front:
         try:
             await self._start()
             self._routes = self._compile()
+            self._hot = {route.raw: route for route in self._routes.values()}
         except BaseException:
             await send({"type": "lifespan.startup.failed"})
             raise
@@ -248,6 +234,23 @@ class Front:
         await send({"type": "lifespan.shutdown.complete"})
 
 
+def _received(
+    scope: Scope, fields: Pairs, headers: Mapping[bytes, bytes], body: bytes, id: str
+) -> Received:
+    method = scope["method"]
+    return Received(
+        method="GET" if method == "HEAD" else method,
+        path=scope["path"],
+        query=scope["query_string"],
+        headers=fields,
+        single=headers if len(headers) == len(fields) else None,
+        body=body,
+        address=(scope.get("client") or ("",))[0],
+        certificate=_certificate(scope),
+        id=id,
+    )
+
+
 def _certificate(scope: Scope) -> str:
     """What the client showed about itself when the connection began (ASGI's TLS extension)."""
     extensions = scope.get("extensions")
@@ -257,7 +260,7 @@ def _certificate(scope: Scope) -> str:
     return chain[0] if chain else ""
 
 
-def _excuse(problem: BaseException, scope: Scope, id: str) -> Answer:
+def _excuse(problem: BaseException, method: str, path: str, id: str) -> Answer:
     """What the caller hears instead of an answer."""
     match problem:
         case OAuthError():
@@ -266,7 +269,7 @@ def _excuse(problem: BaseException, scope: Scope, id: str) -> Answer:
             return _STOPPING  # we are, and have waited long enough
     # Our own mistake: the caller learns nothing but what to ask us about.
     said = {"request_id": id}
-    _log.error("%s %s failed", scope["method"], scope["path"], exc_info=problem, extra=said)
+    _log.error("%s %s failed", method, path, exc_info=problem, extra=said)
     return Answer(500, (JSON,), f'{{"error": "server_error", "request_id": "{id}"}}'.encode())
 
 

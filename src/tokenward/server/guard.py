@@ -10,20 +10,15 @@ pass, and every limit of time and size, is here.
 
 import asyncio
 import math
-import re
+import ssl
 from typing import Any, ClassVar
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from tokenward.server.asgi import PUNCTUAL
+from tokenward.server.bodies import PUNCTUAL
 from tokenward.server.bounds import Limits, refusal
-
-# A path, perhaps a query, no fragment (RFC 9112 §3.2.1), or after an authority that counts for
-# nothing: the absolute form (§3.2.2: "a server MUST accept").
-_AUTHORITY = rb"(?:[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]*)?"
-_TARGET = re.compile(rb"(?:(?i:https?)://" + _AUTHORITY + rb")?/[!\"$-~]*")
-_HOST = re.compile(_AUTHORITY)
+from tokenward.server.heads import Head, without_upgrade
 
 _BLANKS = (b" ", b"\t")
 _EXTENSIONS: dict[str, object] = {PUNCTUAL: {}}
@@ -59,6 +54,10 @@ class Guard(HttpToolsProtocol):
         self._stopping = False
         self._deadline = self.loop.time() + self.limits.head
         self._unread = 0
+        self._head = Head()
+        shown = transport.get_extra_info("ssl_object")
+        der = shown.getpeercert(binary_form=True) if shown is not None else None
+        self._certificate = ssl.DER_cert_to_PEM_cert(der) if der else ""
         self._patience = self.limits.shortest()
         self._timer = self.loop.call_later(self._patience, self._watch)
         excess = len(self.connections) - self.limits.most_connections
@@ -84,39 +83,62 @@ class Guard(HttpToolsProtocol):
                     self.parser.feed_data(data)
                     break
                 except httptools.HttpParserUpgrade as upgrade:
-                    data = self._without_upgrade() + data[upgrade.args[0] :]
+                    method, version = self.parser.get_method(), self.parser.get_http_version()
+                    head = without_upgrade(method, self.url, version, self.headers)
+                    data = head + data[upgrade.args[0] :]
         except httptools.HttpParserError:
-            self._refuse(self._verdict)
+            if not self.transport.is_closing():
+                self._refuse(self._verdict)
+        self._fed()
         if self._phase is _HEAD or self._phase is _BODY:
             self._arrived += self._packet
             self._weigh()
         self._packet = 0
 
     def on_message_begin(self) -> None:
-        super().on_message_begin()
+        if self.transport.is_closing():  # whatever comes after "connection: close" is nobody's
+            raise _Refused
+        self.url, self.headers, self.expect_100_continue = b"", [], False
         self._phase = _HEAD
         self._arrived = 0
         self._deadline = self.loop.time() + self.limits.head
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if value.endswith(_BLANKS):  # RFC 9110 §5.5: not part of the value
+            value = value.rstrip(b" \t")
+        super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
-        for position, (name, value) in enumerate(self.headers):
-            if value[-1:] in _BLANKS:  # RFC 9110 §5.5: not part of the value
-                self.headers[position] = (name, value.rstrip(b" \t"))
         if (verdict := self._objection()) is not None:
             self._verdict = verdict
             raise _Refused
-        if self.parser.should_upgrade():
-            return  # data_received feeds it again, without the offer
+        if not self.parser.should_upgrade():  # else data_received feeds it again, without the offer
+            self._begin()
+
+    def _begin(self) -> None:
+        """Hand the request to the application, which may ask for the rest of it."""
         self._phase = _BODY
         self._deadline = self.loop.time() + self.limits.body
+        head = self.url, self.headers, self.expect_100_continue
+        super().on_message_begin()  # makes the scope, and forgets these
+        self.url, self.headers, self.expect_100_continue = head
+        scope: Any = self.scope
+        scope["headers"], scope["extensions"] = self.headers, self._extensions()
         super().on_headers_complete()
         if self._stopping:
             self.cycle.keep_alive = False
-        scope: Any = self.scope
-        scope["extensions"] = _EXTENSIONS
         # Fields of a chunked body's trailer end here from now on, not among the headers
         # (RFC 9110 §6.5.1): who checks headers in front of us may not have looked at them.
         self.headers = []
+
+    def _extensions(self) -> dict[str, object]:
+        """What the application may know of the connection (ASGI extensions)."""
+        if not self._certificate:
+            return _EXTENSIONS
+        return {**_EXTENSIONS, "tls": {"client_cert_chain": [self._certificate]}}
+
+    def _fed(self) -> None:
+        """All that has arrived so far has been looked at."""
 
     def on_message_complete(self) -> None:
         if self._phase is _BODY:
@@ -124,6 +146,11 @@ class Guard(HttpToolsProtocol):
             self._phase, self._deadline = _ANSWERING, math.inf
             if self.cycle.response_complete:
                 self._wait()
+
+    def answered(self) -> None:
+        """The request has been answered, whole as it came."""
+        self._phase, self._deadline = _ANSWERING, math.inf
+        self.on_response_complete()
 
     def on_response_complete(self) -> None:
         self.server_state.total_requests += 1
@@ -185,27 +212,9 @@ class Guard(HttpToolsProtocol):
             return 431
         if version not in ("1.1", "1.0"):
             return 505
-        if (
-            not _TARGET.fullmatch(self.url)
-            or len(self.pipeline) >= limits.most_pipelined
-            or self._ambiguous(version)
-        ):
+        if len(self.pipeline) >= limits.most_pipelined:
             return 400
-        return None
-
-    def _ambiguous(self, version: str) -> bool:
-        fields = dict(self.headers)
-        if len(fields) < len(self.headers):
-            names = [name for name, _ in self.headers]
-            if names.count(b"host") > 1 or names.count(b"transfer-encoding") > 1:
-                return True
-        # RFC 9112 §3.2: 400 to HTTP/1.1 without a Host, and to any Host that is none.
-        host = fields.get(b"host")
-        if (host is None and version == "1.1") or (host and not _HOST.fullmatch(host)):
-            return True
-        # RFC 9112 §6.1: chunked or nothing, and nothing from HTTP/1.0.
-        coding = fields.get(b"transfer-encoding")
-        return coding is not None and (version == "1.0" or coding.lower() != b"chunked")
+        return None if self._head.read(self.url, self.headers, version) else 400
 
     def _too_heavy(self) -> bool:
         most = self.limits.longest_head
@@ -225,17 +234,6 @@ class Guard(HttpToolsProtocol):
             self._refuse(413)
         else:
             self.cycle.transport = _Polite(self)
-
-    def _without_upgrade(self) -> bytes:
-        """The head again, as if it did not offer another protocol (RFC 9110 §7.8: we may).
-
-        The parser takes the body of such a request for the other protocol, and there are clients
-        that offer HTTP/2 with every first request.
-        """
-        version = self.parser.get_http_version().encode()
-        lines = [self.parser.get_method() + b" " + self.url + b" HTTP/" + version]
-        lines += [name + b": " + value for name, value in self.headers if name != b"upgrade"]
-        return b"\r\n".join([*lines, b"", b""])
 
     def _watch(self) -> None:
         """Look at the clock once in a while, instead of setting it with every request."""

@@ -4,7 +4,7 @@ Law of this module: no transport, no framework. The hot paths go from ``Received
 and can be carried by ASGI or by anything faster.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from tokenward.oauth.errors import InvalidRequest
@@ -21,6 +21,9 @@ class Received(NamedTuple):
     headers: Headers = ()
     """Names in lower case, as they came."""
 
+    single: Mapping[bytes, bytes] | None = None
+    """The headers by name, if it is known that none came twice."""
+
     body: bytes = b""
     address: str = ""
     """Where it came from, as far as the transport can say."""
@@ -34,11 +37,14 @@ class Received(NamedTuple):
     def header(self, name: bytes) -> str:
         """The header's value, or ``""``; raises ``InvalidRequest`` if it came twice."""
         found = None
-        for key, value in self.headers:
-            if key == name:
-                if found is not None:
-                    raise InvalidRequest(f"the header {name.decode()} came more than once")
-                found = value
+        if self.single is not None:
+            found = self.single.get(name)
+        else:
+            for key, value in self.headers:
+                if key == name:
+                    if found is not None:
+                        raise InvalidRequest(f"the header {name.decode()} came more than once")
+                    found = value
         return "" if found is None else found.decode("latin-1").strip(" \t")
 
     def __repr__(self) -> str:

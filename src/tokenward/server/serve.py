@@ -23,8 +23,9 @@ import uvloop
 from uvicorn.config import Config
 from uvicorn.server import Server
 
-from tokenward.server.asgi import Application, Message
+from tokenward.server.bodies import Application, Message
 from tokenward.server.bounds import Limits
+from tokenward.server.fastlane import FastLane
 from tokenward.server.guard import Guard
 
 Ready = Callable[[str], None]
@@ -142,7 +143,7 @@ class _Server(Server):
         super().__init__(
             Config(
                 app,
-                http=Guard.within(limits),
+                http=FastLane.within(limits),
                 ws="none",
                 lifespan="off",
                 log_config=None,

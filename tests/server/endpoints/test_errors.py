@@ -19,7 +19,7 @@ from tokenward.oauth.errors import (
     UnsupportedGrantType,
     UnsupportedTokenType,
 )
-from tokenward.server.asgi import TooLarge, TooSlow
+from tokenward.server.bodies import TooLarge, TooSlow
 from tokenward.server.endpoints import errors
 
 ALL = [
