@@ -31,9 +31,8 @@ from tokenward.server.guard import Guard
 Ready = Callable[[str], None]
 
 DRAIN = 10.0
-_BACKLOG = 2048
+_BACKLOG, _LAST_WORDS = 2048, 1.0
 _ENDINGS = (signal.SIGTERM, signal.SIGINT)
-_LAST_WORDS = 1.0
 _ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104
 _WHY = {
     errno.EADDRINUSE: "another program uses it; stop that one, or choose another port",
