@@ -1,11 +1,15 @@
 """What every store does, and how one is named."""
 
 import asyncio
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from tokenward.server import stores
 from tokenward.server.stores import Counts, WrongStore, open_store
 from tokenward.server.stores.memory import Memory
 from tokenward.server.stores.sqlite import SQLite
@@ -104,6 +108,39 @@ def test_a_sqlite_store_is_named_by_its_path(clock, url, path):
     assert store.path == Path(path)
 
 
+@pytest.mark.parametrize("scheme", ["postgresql", "postgres", "PostgreSQL"])
+def test_a_database_is_named_by_its_url(clock, scheme):
+    store = open_store(f"{scheme}://me:secret@db.example.com:5433/x?sslmode=verify-full", clock)
+    assert type(store).__name__ == "PostgreSQL"
+    assert store.path is None
+    assert "secret" not in repr(store)
+
+
+def test_a_database_without_its_driver_is_refused_with_what_to_install(clock, monkeypatch):
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    for name in [name for name in sys.modules if name.startswith(f"{stores.__name__}.postgres")]:
+        monkeypatch.delitem(sys.modules, name)
+    with pytest.raises(WrongStore, match=r"comes with tokenward\[postgres\], which is not") as no:
+        open_store("postgres://me:secret@db/x", clock)
+    assert "secret" not in str(no.value)
+
+
+def test_a_driver_is_loaded_only_for_the_store_that_needs_it():
+    code = (
+        "import sys, time; from tokenward.server.stores import open_store;"
+        "open_store('memory:', time.time); open_store('sqlite:t.db', time.time);"
+        "print(sorted({'psycopg', 'redis', 'sqlalchemy'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == "[]"
+
+
 @pytest.mark.parametrize(
     ("url", "hint"),
     [
@@ -119,6 +156,11 @@ def test_a_sqlite_store_is_named_by_its_path(clock, url, path):
         ("sqlite:x\0.db", "no settings"),
         ("memory:secret", "memory: has no path"),
         ("memory://", "memory: has no path"),
+        ("postgresql:", "is a URL with a host"),
+        ("postgresql:me:secret@db/x", "is a URL with a host"),
+        ("postgres://me:%secret@db/x", "cannot read this URL; write postgresql://user:password@"),
+        ("postgresql://me:my secret@db/x", "cannot read this URL"),
+        ("postgresql://me@db/x?secret=1", "cannot read this URL"),
         ("mysql://me:secret@db/x", "mysql: is no store we know; use memory:, sqlite:"),
         ("me:secret@db/x", "me: is no store we know"),
         ("my secret:x", "a store is a URL"),

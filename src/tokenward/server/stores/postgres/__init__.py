@@ -90,6 +90,8 @@ class PostgreSQL:
 
     async def open(self) -> None:
         """Make or find the tables and begin to serve. Raises ``WrongStore``."""
+        if self._writes.is_open:
+            raise RuntimeError("this store is open")
         await self._prepared()
         await self._writes.open()
         try:

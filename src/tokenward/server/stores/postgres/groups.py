@@ -25,6 +25,21 @@ _OUR_MISTAKES = frozenset({"22", "23", "54"})
 """Classes of refusals that are about what was asked: bad data, a rule of the tables, a limit."""
 _ELSEWHERE = frozenset({"25", "3F", "42", "57"})
 """Read only, without our tables, about to stop: another connection may find what we look for."""
+_USUAL = {
+    "rotate": (First(), True),
+    "begin": (None, True),
+    "revoke": (None, True),
+    "add": (True, True),
+    "put": (None, True),
+    "take": (None, False),
+    "drop": (None, True),
+    "hold": (None, False),
+    "renew": (False, False),
+    "release": (False, False),
+}
+"""What callers hear if the database says nothing, and whether anything has changed then."""
+_PLAINLY = {"unknown": Unknown(), "there": False, "renewed": True, "released": True}
+_CHANGED_NOTHING = frozenset({"unknown", "again", "used", "there"})
 
 _number = struct.Struct("!i").unpack
 _long = struct.Struct("!q").unpack
@@ -98,19 +113,20 @@ class Groups:
             job.tell(kept.get(job.what[0]))
 
     def _heard(self, group: list[Job], result: PGresult) -> None:
-        """Whoever the answer does not mention came to nothing."""
+        """Whoever the answer does not mention got what is usual."""
+        unusual: dict[int, object] = {}
         changed = False
-        silent = 0
         for row in range(result.ntuples):
-            place = _number(result.get_value(row, 0) or b"")[0] - 1
-            for job in group[silent:place]:
-                job.tell(_nothing(job.work))
-            silent = place + 1
             said = _text(result, row, 1)
-            changed = changed or said != "again"
-            group[place].tell(_something(said, result, row))
-        for job in group[silent:]:
-            job.tell(_nothing(job.work))
+            changed = changed or said not in _CHANGED_NOTHING
+            unusual[_number(result.get_value(row, 0) or b"")[0] - 1] = _heard(said, result, row)
+        for place, job in enumerate(group):
+            if place in unusual:
+                job.tell(unusual[place])
+            else:
+                answer, changes = _USUAL[job.work]
+                changed = changed or changes
+                job.tell(answer)
         self.commits += changed
 
 
@@ -139,33 +155,21 @@ def _parts(wire: Wire, group: list[Job], spoiled: Exception) -> list[list[Job]]:
     return []
 
 
-def _something(said: str, result: PGresult, row: int) -> object:
+def _heard(said: str, result: PGresult, row: int) -> object:
     kept = result.get_value(row, 3)
     match said:
-        case "first":
-            return First()
+        case "taken":
+            return kept
         case "again":
             return Again(replay=kept or b"")
         case "theft":
             return Theft(family=_text(result, row, 4))
         case "held":
             return _long(result.get_value(row, 2) or b"")[0]
-        case "added" | "renewed" | "released":
-            return True
-        case _:  # taken; of the others, nothing is expected
-            return kept
-
-
-def _nothing(work: str) -> object:
-    match work:
-        case "rotate":
-            return Unknown()
-        case "add" | "renew" | "release":
-            return False
-        case "begin":
+        case "used":
             return ValueError("this key is in use")
         case _:
-            return None
+            return _PLAINLY[said]
 
 
 def _text(result: PGresult, row: int, column: int) -> str:

@@ -66,7 +66,8 @@ class Line:
         self._told = told
         self._patience = patience
         self._again = again
-        self._open = False
+        self.is_open = False
+        """Whether it serves."""
 
     async def open(self) -> None:
         """Connect and begin to serve; raises what ``connect`` raises."""
@@ -79,14 +80,14 @@ class Line:
         self._timer: asyncio.TimerHandle | None = None
         self._something = asyncio.Event()
         self._wire = await self._connect(self._something.set)
-        self._open = True
+        self.is_open = True
         self._serving = self._loop.create_task(self._run())
 
     async def close(self) -> None:
         """Do what was asked for, then hang up. Nobody waits for a connection any longer."""
-        if not self._open:
+        if not self.is_open:
             return
-        self._open = False
+        self.is_open = False
         self._something.set()
         if self._wire.broken:
             self._serving.cancel()
@@ -99,7 +100,7 @@ class Line:
 
     def wait(self, order: tuple[int, bytes], work: str, *what: Any) -> "asyncio.Future[Any]":
         """Stand in line; the future is what comes of it."""
-        if not self._open:
+        if not self.is_open:
             raise self._told("it is not open")
         now = self._loop.time()
         if self._lost_since is not None and now - self._lost_since > self._patience:
@@ -113,7 +114,7 @@ class Line:
 
     async def _run(self) -> None:
         pause = _SOON
-        while self._open or (self._waiting and not self._wire.broken):
+        while self.is_open or (self._waiting and not self._wire.broken):
             if self._wire.broken:
                 pause = _SOON if await self._connected(pause) else min(2 * pause, _LATER)
             elif self._waiting:

@@ -49,6 +49,7 @@ _VERSIONS = (
         works text[], keys text[], names text[], things bytea[], replays bytea[],
         untils double precision[], graces double precision[], moment double precision
     )
+    -- What is not said is the usual: see groups.
     RETURNS TABLE (place integer, said text, number bigint, kept bytea, whose text)
     LANGUAGE plpgsql AS $$
     DECLARE
@@ -76,19 +77,19 @@ _VERSIONS = (
                     IF NOT FOUND THEN
                         RAISE unique_violation USING MESSAGE = 'this key is in use';
                     END IF;
-                    said := 'first';
                 ELSE
                     SELECT old.family, old.spent, new.replay INTO whose, when_spent, kept
                         FROM tokenward_chains AS old LEFT JOIN tokenward_chains AS new
                         ON new.key = old.successor AND new.spent IS NULL AND new.until > moment
                         WHERE old.key = keys[i] AND old.until > moment;
                     IF NOT FOUND OR when_spent IS NULL THEN
-                        said := NULL;
+                        said := 'unknown';
                     ELSIF kept IS NOT NULL AND moment < when_spent + graces[i] THEN
                         said := 'again';
                     ELSE
                         -- Whoever rotates a link of this family now is waited for by the first
                         -- DELETE, and the link that came of it is seen by the next.
+                        said := 'unknown';
                         LOOP
                             DELETE FROM tokenward_chains AS link WHERE link.family = whose;
                             EXIT WHEN NOT FOUND;
@@ -104,13 +105,12 @@ _VERSIONS = (
                     SET family = excluded.family, value = excluded.value, replay = NULL,
                         until = excluded.until, spent = NULL, successor = NULL
                     WHERE link.until <= moment;
-                IF FOUND THEN said := 'begun'; END IF;
+                IF NOT FOUND THEN said := 'used'; END IF;
 
             ELSIF work = 'revoke' THEN
                 LOOP
                     DELETE FROM tokenward_chains AS link WHERE link.family = keys[i];
                     EXIT WHEN NOT FOUND;
-                    said := 'revoked';
                 END LOOP;
 
             ELSIF work = 'add' THEN
@@ -119,14 +119,13 @@ _VERSIONS = (
                     ON CONFLICT (key) DO UPDATE
                     SET value = excluded.value, until = excluded.until
                     WHERE thing.until <= moment;
-                IF FOUND THEN said := 'added'; END IF;
+                IF NOT FOUND THEN said := 'there'; END IF;
 
             ELSIF work = 'put' THEN
                 INSERT INTO tokenward_shelf AS thing (key, value, until)
                     VALUES (keys[i], things[i], untils[i])
                     ON CONFLICT (key) DO UPDATE
                     SET value = excluded.value, until = excluded.until;
-                said := 'put';
 
             ELSIF work = 'take' THEN
                 DELETE FROM tokenward_shelf AS thing
@@ -136,7 +135,6 @@ _VERSIONS = (
 
             ELSIF work = 'drop' THEN
                 DELETE FROM tokenward_shelf AS thing WHERE thing.key = keys[i];
-                IF FOUND THEN said := 'dropped'; END IF;
 
             ELSIF work = 'hold' THEN
                 INSERT INTO tokenward_leases AS lease (name, number, until)
@@ -192,7 +190,11 @@ PURGES = tuple(
 _LOCK = 0x746F6B656E77
 """Whoever makes the tables holds this; others wait for him."""
 
-_VERSION = "SELECT CASE WHEN to_regclass('tokenward_store') IS NULL THEN 0 ELSE -1 END"
+# Not to_regclass, which may remember that there was none before we waited for the lock.
+_MADE = (
+    "SELECT count(*) FROM pg_catalog.pg_class"
+    " WHERE relname = 'tokenward_store' AND pg_catalog.pg_table_is_visible(oid)"
+)
 
 
 async def prepare(connection: "AsyncConnection[Any]") -> None:
@@ -221,8 +223,8 @@ async def check(connection: "AsyncConnection[Any]") -> None:
 
 
 async def _version(connection: "AsyncConnection[Any]") -> int:
-    version = await _one(connection, _VERSION)
-    if version < 0:
+    version = await _one(connection, _MADE)
+    if version:
         version = await _one(connection, "SELECT version FROM tokenward_store")
     if version > len(_VERSIONS):
         raise WrongStore(
@@ -234,4 +236,4 @@ async def _version(connection: "AsyncConnection[Any]") -> int:
 
 async def _one(connection: "AsyncConnection[Any]", question: str) -> int:
     row = await (await connection.execute(question.encode())).fetchone()
-    return -1 if row is None else int(row[0])
+    return 0 if row is None else int(row[0])
