@@ -51,6 +51,7 @@ _KINDS: Mapping[Any, str] = {
     KeySet: "keys",
 }
 _READ_AS = {
+    "cache_url": "URL",
     "store_url": "URL",
     "address": "address",
     "key_text": "text",

@@ -54,6 +54,21 @@ def test_two_issuers_that_want_the_same_path_are_refused(tmp_path, first, second
         Server(settings=clash, clock=now).front()
 
 
+async def test_what_is_fleeting_is_on_redis_if_there_is_one_else_in_the_store(tmp_path, redis):
+    text = CLASH.format(first="", profile="", second="/other")
+    server = Server(settings=settings(tmp_path, text), clock=now)
+    assert server.cache is server.store.shelf
+    await server.close()
+
+    server = Server(settings=settings(tmp_path, f'cache = "{redis.url()}"\n{text}'), clock=now)
+    await server.open()
+    await server.cache.put("fleeting", b"value", until=None)
+    assert await server.cache.get("fleeting") == b"value"
+    assert await server.store.shelf.get("fleeting") is None
+    await server.cache.drop("fleeting")
+    await server.close()
+
+
 def test_a_worker_that_serves_tokens_stays_small():
     """The import budget: what only pages, databases or a command line need is not there."""
     script = """

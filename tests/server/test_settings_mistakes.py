@@ -154,6 +154,9 @@ ERRORS = [
     (('"sqlite:t.db"', '"postgres://u:hunter2@db/t"'), "store", "needs an encryption_key"),
     (('"sqlite:t.db"', '"postgres://u:hunter%2@db/t"'), "store", "libpq cannot read this URL"),
     (('"sqlite:t.db"', "3"), "store", "must be a string"),
+    (('"sqlite:t.db"', '"redis://:hunter2@h"'), "store", "can only be the cache"),
+    (top('cache = "memory:"'), "cache", "is no cache we know"),
+    (top('cache = "redis://:hunter2@h:port"'), "cache", "cannot be read"),
     (top('encryption_key = "${SECRET}"'), "encryption_key", "32 bytes in base64url"),
     (top(f'encryption_key = "{KEY}"\nencryption_key_file = "k"'), "_file", "are two keys"),
     (top("audit = 3"), "audit", "must be a table"),
@@ -384,6 +387,7 @@ WARNINGS = [
         'is never reached: rule "people" decides before it',
     ),
     (top('encryption_key = "' + KEY + '"'), "encryption_key", "is a secret"),
+    (top('cache = "redis://:hunter2@localhost"'), "cache", "contains a password"),
     (
         (
             'client_id = "us"\nclient_secret = "${SECRET}"\nscopes',

@@ -36,7 +36,7 @@ from tokenward.server.proofs.client_secret import ClientSecret
 from tokenward.server.registry import Registered, Registry
 from tokenward.server.seal import Seal
 from tokenward.server.settings import Settings, TokenSettings
-from tokenward.server.stores import Store, open_store
+from tokenward.server.stores import Cache, Shelf, Store, open_cache, open_store
 from tokenward.server.subjects import Subjects
 from tokenward.server.trail import Trail
 
@@ -58,11 +58,18 @@ class Server:
     http: httpx2.AsyncClient = field(default_factory=open_async_client)
     trail: Trail = field(init=False)
     store: Store = field(init=False)
+    redis: Cache | None = field(init=False)
     brokers: dict[str, Broker] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.trail = Trail(self.settings.audit.to)
         self.store = open_store(self.settings.store, self.clock)
+        self.redis = open_cache(self.settings.cache, self.clock) if self.settings.cache else None
+
+    @property
+    def cache(self) -> Shelf:
+        """For what is fleeting: Redis if there is one, which may forget; else the store."""
+        return self.store.shelf if self.redis is None else self.redis.shelf
 
     def front(self, pages: Any = None) -> Front:
         """The application; raises ``ConfigError`` if two issuers want the same path."""
@@ -86,6 +93,8 @@ class Server:
         """Open all of it, and say which path leads where."""
         settings = self.settings
         await self.store.open()
+        if self.redis is not None:
+            await self.redis.open()
         await self.trail.open()
         rings = await self._rings()
         audit = Audit(self.trail, self.clock)
@@ -119,6 +128,8 @@ class Server:
         for broker in self.brokers.values():
             await broker.close()
         await self.http.aclose()
+        if self.redis is not None:
+            await self.redis.close()
         await self.store.close()
         await self.trail.close()
 

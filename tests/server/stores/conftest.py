@@ -19,9 +19,7 @@ def database(postgresql):
 
 @pytest.fixture(params=["memory", "sqlite", "postgresql"])
 def kind(request):
-    if request.param == "postgresql":
-        return kinds.postgresql(request.getfixturevalue("database"))
-    return kinds.KINDS[request.param]
+    return kinds.of(request, request.param)
 
 
 @pytest.fixture

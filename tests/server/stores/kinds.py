@@ -8,6 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import psycopg
+import pytest
 
 from tokenward.clock import Clock
 from tokenward.server.stores import Store, open_store
@@ -51,6 +52,13 @@ KINDS = {
     "memory": Kind(lambda _, clock: Memory(clock), _memory_held),
     "sqlite": Kind(lambda folder, clock: SQLite(folder / "store.db", clock), _sqlite_held),
 }
+
+
+def of(request: pytest.FixtureRequest, name: str) -> Kind:
+    """A kind by its name, and whatever it takes to have one."""
+    if name == "postgresql":
+        return postgresql(request.getfixturevalue("database"))
+    return KINDS[name]
 
 
 def postgresql(database: str) -> Kind:

@@ -4,10 +4,20 @@ import asyncio
 
 import pytest
 
+from tests.server.stores import kinds
+from tokenward.server.stores.redis import Redis
 
-@pytest.fixture
-def shelf(store):
-    return store.shelf
+
+@pytest.fixture(params=["memory", "sqlite", "postgresql", "redis"])
+async def shelf(request, clock, tmp_path):
+    if request.param == "redis":
+        url = request.getfixturevalue("redis").url()
+        kept = Redis(url, clock, patience=5, space=f"{tmp_path}:")
+    else:
+        kept = kinds.of(request, request.param).make(tmp_path, clock)
+    await kept.open()
+    yield kept.shelf
+    await kept.close()
 
 
 async def test_what_is_put_is_got_and_stays(shelf, clock):

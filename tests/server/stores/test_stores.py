@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tokenward.server import stores
-from tokenward.server.stores import Counts, WrongStore, open_store
+from tokenward.server.stores import Counts, WrongStore, open_cache, open_store
 from tokenward.server.stores.memory import Memory
 from tokenward.server.stores.sqlite import SQLite
 
@@ -116,12 +116,19 @@ def test_a_database_is_named_by_its_url(clock, scheme):
     assert "secret" not in repr(store)
 
 
-def test_a_database_without_its_driver_is_refused_with_what_to_install(clock, monkeypatch):
-    monkeypatch.setitem(sys.modules, "psycopg", None)
-    for name in [name for name in sys.modules if name.startswith(f"{stores.__name__}.postgres")]:
+@pytest.mark.parametrize(
+    ("opens", "scheme", "driver", "extra"),
+    [(open_store, "postgres", "psycopg", "postgres"), (open_cache, "rediss", "redis", "redis")],
+)
+def test_whatever_lacks_its_driver_is_refused_with_what_to_install(
+    clock, monkeypatch, opens, scheme, driver, extra
+):
+    ours = f"{stores.__name__}.{extra}"
+    for name in [name for name in sys.modules if name.startswith((ours, f"{driver}."))]:
         monkeypatch.delitem(sys.modules, name)
-    with pytest.raises(WrongStore, match=r"comes with tokenward\[postgres\], which is not") as no:
-        open_store("postgres://me:secret@db/x", clock)
+    monkeypatch.setitem(sys.modules, driver, None)
+    with pytest.raises(WrongStore, match=rf"{scheme}: comes with tokenward\[{extra}\]") as no:
+        opens(f"{scheme}://me:secret@db/x", clock)
     assert "secret" not in str(no.value)
 
 

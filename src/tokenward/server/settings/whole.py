@@ -15,12 +15,13 @@ from tokenward.server.settings.issuers import IssuerSettings, read_issuers
 from tokenward.server.settings.rules import read_rules
 from tokenward.server.settings.subjects import SubjectSettings
 from tokenward.server.settings.tokens import TokenSettings, read_tokens
-from tokenward.server.stores import WrongStore, open_store
+from tokenward.server.stores import WrongStore, open_cache, open_store
 from tokenward.server.values import Choice, Wrong, refusal, tables, text
 
 LARGEST_PORT = 65_535
 
 _LISTEN = re.compile(r"(?P<host>[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):(?P<port>[0-9]{1,5})")
+_PASSWORD = re.compile(r"//[^/@]*:[^/@]+@")
 _KEY = re.compile(r"[A-Za-z0-9_-]{43}=?")
 
 
@@ -62,6 +63,16 @@ def store_url(value: object) -> str:
     return url
 
 
+def cache_url(value: object) -> str:
+    """The URL of a cache we have; nothing is opened."""
+    url = text(value)
+    try:
+        open_cache(url, now)
+    except WrongStore as exc:
+        raise Wrong(str(exc)) from None
+    return url
+
+
 def key_text(value: object) -> str:
     """32 bytes as base64url."""
     if not _KEY.fullmatch(text(value)):
@@ -98,6 +109,11 @@ class ServerTable:
     """What is kept where: `sqlite:///var/lib/tokenward.db`, `sqlite:relative.db`,
     `postgresql://user:${PASSWORD}@host/database`, or `memory:`, which forgets at the end.
     `DATABASE_URL` counts if nothing is said here."""
+
+    cache: Annotated[str, cache_url] = ""
+    """Where what is fleeting is shared, so that the store has less to do:
+    `redis://:${PASSWORD}@host:6379/0`, or `rediss://` for TLS. It may be gone, and it may forget:
+    what may happen once is remembered in the store alone. The store, unless said."""
 
     listen: Annotated[Listen, address] = field(default_factory=Listen)
     """Address and port, `127.0.0.1:8080` unless said. The variable `PORT` changes the port."""
@@ -161,6 +177,7 @@ class Settings:
     """The settings of one server: complete, checked, and free of contradictions."""
 
     store: str = field(default="memory:", repr=False)
+    cache: str = field(default="", repr=False)
     listen: Listen = field(default_factory=Listen)
     encryption_key: str = field(default="", repr=False)
     encryption_key_file: str = ""
@@ -187,6 +204,7 @@ def read(document: Mapping[str, object], report: Report) -> Settings:
     Raises ``ConfigError`` with every mistake that can be told from here.
     """
     document = spelled(document, (), report, ServerTable, Sections)
+    _mind_passwords(document, report)
     top = fill(ServerTable, document, (), report)
     sections = fill(Sections, document, (), report)
     if sections is None:
@@ -218,6 +236,7 @@ def read(document: Mapping[str, object], report: Report) -> Settings:
     by_id = {one.registered.client.id: one for one in callers.clients.values()}
     return Settings(
         store=top.store,
+        cache=top.cache,
         listen=top.listen,
         encryption_key=top.encryption_key,
         encryption_key_file=top.encryption_key_file,
@@ -231,3 +250,16 @@ def read(document: Mapping[str, object], report: Report) -> Settings:
         origins=callers.origins,
         warnings=report.warnings,
     )
+
+
+def _mind_passwords(document: Mapping[str, object], report: Report) -> None:
+    """Warn of a password that stands in the file itself, in the URL of a database."""
+    for key in ("store", "cache"):
+        url = document.get(key)
+        if type(url) is str and _PASSWORD.search(url):
+            report.hidden[url] = "…"
+            report.warn(
+                (key,),
+                "contains a password, and it is written into the file itself",
+                'write "${PASSWORD}" in its place and put it into .env.local, or mount it',
+            )

@@ -22,6 +22,7 @@ To add one, write a file here that offers ``from_url``, name it in ``_KINDS``, a
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Protocol, TypeAlias, cast
 
 from tokenward.clock import Clock
@@ -206,6 +207,27 @@ class Store(Protocol):
         ...
 
 
+class Cache(Protocol):
+    """A place for what is fleeting: it may forget, and it may be gone. What may happen once is
+    never remembered there alone."""
+
+    @property
+    def shelf(self) -> Shelf:
+        """Where it is gone, there is nothing on it, and nothing put on it stays."""
+        ...
+
+    async def open(self) -> None:
+        """Be ready for questions, or go on without. Raises ``WrongStore`` where waiting would not
+        help."""
+        ...
+
+    async def close(self) -> None: ...
+
+    async def ping(self) -> None:
+        """Return if it would answer now; else ``StoreUnavailable``."""
+        ...
+
+
 class _Kind(Protocol):
     """What a file in this folder offers."""
 
@@ -214,14 +236,20 @@ class _Kind(Protocol):
         ...
 
 
-_KINDS = {
-    "memory": "memory",
-    "sqlite": "sqlite",
-    "postgres": "postgres",
-    "postgresql": "postgres",
-}
-_EXTRAS = frozenset({"postgres"})
+class _CacheKind(Protocol):
+    """The same, for a cache."""
+
+    def from_url(self, rest: str, clock: Clock, *, scheme: str) -> Cache: ...
+
+
+_KINDS = {"memory": "memory", "sqlite": "sqlite", "postgres": "postgres", "postgresql": "postgres"}
+_CACHES = {"redis": "redis", "rediss": "redis"}
+_EXTRAS = frozenset({"postgres", "redis"})
 """Those that need a driver, which comes with the extra of the same name."""
+_STORES = (
+    "use memory:, sqlite:///absolute/path.db, sqlite:relative.db"
+    " or postgresql://user:password@host/database"
+)
 
 
 def open_store(url: str, clock: Clock) -> Store:
@@ -240,17 +268,26 @@ def open_store(url: str, clock: Clock) -> Store:
     scheme, colon, rest = url.partition(":")
     kind = _KINDS.get(scheme.lower()) if colon else None
     if kind is not None:
-        return _module(kind, scheme).from_url(rest, clock)
+        return cast("_Kind", _module(kind, scheme)).from_url(rest, clock)
+    if colon and scheme.lower() in _CACHES:
+        raise WrongStore(f"{scheme}: may forget, so it can only be the cache; {_STORES}")
     said = f"{scheme}: is no store we know" if colon and scheme.isalnum() else "a store is a URL"
-    raise WrongStore(
-        f"{said}; use memory:, sqlite:///absolute/path.db, sqlite:relative.db"
-        " or postgresql://user:password@host/database"
-    )
+    raise WrongStore(f"{said}; {_STORES}")
 
 
-def _module(kind: str, scheme: str) -> _Kind:
+def open_cache(url: str, clock: Clock) -> Cache:
+    """The cache that a URL names, not yet opened: ``redis://:password@host:6379/0``, or the same
+    over TLS, ``rediss:``. Raises ``WrongStore`` for any other, and never repeats it."""
+    scheme, colon, rest = url.partition(":")
+    kind = _CACHES.get(scheme.lower()) if colon else None
+    if kind is None:
+        raise WrongStore("this is no cache we know; use redis://:password@host:6379/0")
+    return cast("_CacheKind", _module(kind, scheme)).from_url(rest, clock, scheme=scheme.lower())
+
+
+def _module(kind: str, scheme: str) -> ModuleType:
     try:
-        return cast("_Kind", import_module(f"{__name__}.{kind}"))
+        return import_module(f"{__name__}.{kind}")
     except ImportError:
         if kind not in _EXTRAS:
             raise
