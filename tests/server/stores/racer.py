@@ -1,49 +1,65 @@
-"""A process of its own that uses a SQLite store; ``test_sqlite_processes`` starts and kills it.
+"""A process of its own that uses a store; the tests of several processes start and kill it.
 
-``racer.py race PATH`` runs four racers for each round it reads from its input, and writes what they
-got as a line of JSON. ``racer.py write PATH ROUND`` writes as fast as it can, and for each thing
-that the store acknowledged a line of what it was.
+``racer.py race URL RACERS`` reads lines of round numbers. For each line, the racers race for all
+its rounds at once, and what they got is written as a line of JSON: by what it was, then by round.
+``racer.py write URL ROUND`` writes as fast as it can, and for each thing that the store
+acknowledged a line of what it was.
 """
 
 import asyncio
 import json
 import os
+import random
 import sys
 import time
-from pathlib import Path
 
-from tokenward.server.stores import First
-from tokenward.server.stores.sqlite import SQLite
+from tokenward.server.stores import First, open_store
 
-RACERS = 4
 WRITERS = 8
 
 
-async def race(store):
-    for line in sys.stdin:
-        round = line.strip()
-        results = await asyncio.gather(*(one(store, round, n) for n in range(RACERS)))
-        say(json.dumps(results))
+async def race(store, racers):
+    say("ready")
+    while line := await asyncio.to_thread(sys.stdin.readline):
+        rounds = line.split()
+        asked = [(what, round, n) for what in RACES for round in rounds for n in range(int(racers))]
+        random.shuffle(asked)
+        heard = await asyncio.gather(*(RACES[what](store, round, n) for what, round, n in asked))
+        got = {what: {round: [] for round in rounds} for what in RACES}
+        for (what, round, n), it in zip(asked, heard, strict=True):
+            got[what][round].append([me(round, n), it])
+        say(json.dumps(got))
 
 
-async def one(store, round, n):
-    me = f"{round}/{os.getpid()}/{n}"
-    added, taken, rotated, robbed, held = await asyncio.gather(
-        store.shelf.add(f"jti {round}", me.encode(), until=None),
-        store.shelf.take(f"code {round}"),
-        store.chains.rotate(f"old {round}", me, b"", me.encode(), until=None, grace=60),
-        store.chains.rotate(f"once {round}", f"once {me}", b"", b"", until=None, grace=0),
-        store.leases.hold(f"lease {round}", until=time.time() + 60),
-    )
-    return {
-        "me": me,
-        "added": added,
-        "taken": taken is not None,
-        "rotated": type(rotated).__name__,
-        "replay": getattr(rotated, "replay", b"").decode(),
-        "robbed": type(robbed).__name__,
-        "held": held,
-    }
+def me(round, n):
+    return f"{round}/{os.getpid()}/{n}"
+
+
+async def add(store, round, n):
+    return await store.shelf.add(f"jti {round}", me(round, n).encode(), until=None)
+
+
+async def take(store, round, n):
+    return await store.shelf.take(f"code {round}") is not None
+
+
+async def rotate(store, round, n):
+    name = me(round, n)
+    got = await store.chains.rotate(f"old {round}", name, b"", name.encode(), until=None, grace=60)
+    return type(got).__name__, getattr(got, "replay", b"").decode()
+
+
+async def rob(store, round, n):
+    name = f"once {me(round, n)}"
+    got = await store.chains.rotate(f"once {round}", name, b"", b"", until=None, grace=0)
+    return type(got).__name__
+
+
+async def hold(store, round, n):
+    return await store.leases.hold(f"lease {round}", until=time.time() + 60)
+
+
+RACES = {"add": add, "take": take, "rotate": rotate, "rob": rob, "hold": hold}
 
 
 async def write(store, round):
@@ -74,10 +90,10 @@ def say(line):
     os.write(1, f"{line}\n".encode())
 
 
-async def main(what, path, *rest):
-    store = SQLite(Path(path), time.time)
+async def main(what, url, argument):
+    store = open_store(url, time.time)
     await store.open()
-    await (race(store) if what == "race" else write(store, *rest))
+    await (race(store, argument) if what == "race" else write(store, argument))
     await store.close()
 
 

@@ -97,6 +97,15 @@ async def test_without_grace_the_second_use_is_theft_at_once(chains, begun, rota
     assert await live(chains, "one", "two") == []
 
 
+async def test_without_grace_the_second_use_is_theft_though_the_clock_was_set_back(
+    chains, begun, rotate, clock
+):
+    assert await rotate("one", "two", grace=0) == First()
+    clock.now -= 5
+    assert await rotate("one", "other", grace=0) == Theft(family="family")
+    assert await live(chains, "one", "two") == []
+
+
 async def test_presented_after_its_successor_was_used_it_is_theft_even_within_the_grace(
     chains, begun, rotate
 ):

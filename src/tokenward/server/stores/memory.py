@@ -171,7 +171,7 @@ class _Chains:
             self._kept.put(new, _Link(link.family, value, replay), until)
             return First()
         successor = self._live(link.successor)
-        if successor is not None and self._clock() < link.spent + grace:
+        if successor is not None and grace > 0 and self._clock() < link.spent + grace:
             return Again(replay=successor.replay)
         self._forget(link.family)
         return Theft(family=link.family)

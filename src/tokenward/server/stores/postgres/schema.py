@@ -84,7 +84,9 @@ _VERSIONS = (
                         WHERE old.key = keys[i] AND old.until > moment;
                     IF NOT FOUND OR when_spent IS NULL THEN
                         said := 'unknown';
-                    ELSIF kept IS NOT NULL AND moment < when_spent + graces[i] THEN
+                    -- Another's clock may be ahead of ours: no grace is none, whatever time it is.
+                    ELSIF kept IS NOT NULL AND graces[i] > 0
+                        AND moment < when_spent + graces[i] THEN
                         said := 'again';
                     ELSE
                         -- Whoever rotates a link of this family now is waited for by the first

@@ -203,7 +203,7 @@ class _Chains:
             if seen is None:
                 return Unknown()
             family, when, kept = seen
-            if kept is not None and now < when + grace:
+            if kept is not None and grace > 0 and now < when + grace:
                 return Again(replay=kept)
             db.execute("DELETE FROM chains WHERE family = :family", {"family": family})
             return Theft(family=family)
