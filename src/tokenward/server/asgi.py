@@ -6,8 +6,9 @@ be done at the start; whatever goes wrong inside, the answer does not say.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from random import getrandbits
+from time import perf_counter
 
 from tokenward.oauth.errors import OAuthError, TemporarilyUnavailable
 from tokenward.server.bodies import (
@@ -20,10 +21,9 @@ from tokenward.server.bodies import (
     Send,
 )
 from tokenward.server.endpoints import Endpoint, errors
+from tokenward.server.hooks import Admit, Hook, Seen, lifespan, nothing, too_often
 from tokenward.server.http import JSON, Answer, Received
 from tokenward.server.routing import Pairs, Route, error, permissions, plain
-
-Hook = Callable[[], Awaitable[None]]
 
 _log = logging.getLogger("tokenward.server")
 
@@ -41,17 +41,14 @@ _WITHOUT_LENGTH = (204, 304)
 _NEVER: tuple[Pairs | None, Pairs] = (None, ())
 
 
-async def _nothing() -> None:
-    pass
-
-
 class Front:
     """The application.
 
     ``routes`` is read when the application starts, after ``start`` has run. ``origins`` are those
     that clients registered, as browsers spell them. ``pages`` is another ASGI application for
-    paths without a route. ``https`` says that whoever can reach us can do so by https. A body may
-    have ``longest`` bytes and take ``deadline`` seconds.
+    paths without a route. ``admit`` is asked before a body is read, and ``seen`` told after an
+    answer was sent. ``https`` says that whoever can reach us can do so by https. A body may have
+    ``longest`` bytes and take ``deadline`` seconds.
     """
 
     def __init__(
@@ -59,9 +56,11 @@ class Front:
         *,
         routes: Mapping[str, Endpoint],
         origins: frozenset[str] = frozenset(),
-        start: Hook = _nothing,
-        stop: Hook = _nothing,
+        start: Hook = nothing,
+        stop: Hook = nothing,
         pages: Application | None = None,
+        admit: Admit | None = None,
+        seen: Seen | None = None,
         https: bool = False,
         longest: int = 64 * 1024,
         deadline: float = 10.0,
@@ -70,6 +69,8 @@ class Front:
         self._start = start
         self._stop = stop
         self._pages = pages
+        self._admit = admit
+        self._seen = seen
         self._body = Body(longest=longest, deadline=deadline)
         self._standing = _STANDING + (_HTTPS_ONLY if https else ())
         self._last: dict[bytes, tuple[Pairs, Pairs]] = {}
@@ -83,6 +84,7 @@ class Front:
         if scope["type"] != "http":
             await self._other(scope["type"], receive, send)
             return
+        began = perf_counter()
         path, method, raw = scope["path"], scope["method"], scope.get("raw_path")
         # A copy: some servers add the trailer of a chunked body to the list (RFC 9110 §6.5.1).
         fields = tuple(scope["headers"])
@@ -90,13 +92,15 @@ class Front:
         length = headers.get(b"content-length", b"0")
         unread = length != b"0" or b"transfer-encoding" in headers
         id = f"{getrandbits(64):016x}"
-        own: Pairs = ((b"x-request-id", id.encode()),)
         route = self._routes.get(path)
-        if route is None and self._pages is not None and plain(path, raw):
-            await self._page(self._pages, scope, receive, send, own)
+        refused = self.refused((scope.get("client") or ("",))[0])
+        if refused is None and route is None and self._pages is not None and plain(path, raw):
+            await self._page(self._pages, scope, receive, send, id, began)
             return
         if route is None or (raw is not None and raw != route.raw):
-            route, answer = None, _NOT_FOUND
+            route, answer = None, refused or _NOT_FOUND
+        elif refused is not None:
+            answer = refused
         elif method not in route.methods:
             answer = route.options if method == "OPTIONS" else route.refusal
         else:
@@ -110,27 +114,22 @@ class Front:
             else:
                 answer = await self.answer(route, _received(scope, fields, headers, body, id))
         origin = headers.get(b"origin", b"")
-        await self._reply(send, route, method, own, origin, answer, unread=unread)
+        await self.reply(send, route, method, origin, answer, id, began, unread=unread)
 
     async def reply(
-        self, send: Send, route: Route, method: str, received: Received, answer: Answer
-    ) -> None:
-        """Send an answer whose request has been read."""
-        own: Pairs = ((b"x-request-id", received.id.encode()),)
-        origin = dict(received.headers).get(b"origin", b"")
-        await self._reply(send, route, method, own, origin, answer)
-
-    async def _reply(
         self,
         send: Send,
         route: Route | None,
         method: str,
-        own: Pairs,
         origin: bytes,
         answer: Answer,
+        id: str,
+        began: float,
         *,
         unread: bool = False,
     ) -> None:
+        """Send an answer whose request has been read, or will not be if it is ``unread``."""
+        own: Pairs = ((b"x-request-id", id.encode()),)
         if route is not None and route.registered:
             own += self.permission(origin)
         if unread:
@@ -142,6 +141,23 @@ class Front:
         dressed = self.dressed(route, brought) + own
         await send({"type": "http.response.start", "status": status, "headers": dressed})
         await send({"type": "http.response.body", "body": b"" if method == "HEAD" else body})
+        self.tell(route, method, status, began, id)
+
+    def refused(self, address: str) -> Answer | None:
+        """What whoever asks too often hears; ``None`` for those who are welcome."""
+        if self._admit is None or (wait := self._admit(address)) <= 0:
+            return None
+        return too_often(wait)
+
+    def tell(self, route: Route | None, method: str, status: int, began: float, id: str) -> None:
+        """Tell whoever watches that an answer was given."""
+        if self._seen is None:
+            return
+        try:
+            path = "" if route is None else route.path
+            self._seen(path, method, status, perf_counter() - began, id)
+        except Exception:  # noqa: BLE001  the answer was given, and a good one
+            _log.exception("what watches the answers failed")
 
     def route(self, raw: bytes) -> Route | None:
         """Where this path leads, as it is on the wire and without a query."""
@@ -177,15 +193,22 @@ class Front:
         return (*headers, *(pair for pair in self._standing if pair[0] not in names))
 
     async def _page(
-        self, pages: Application, scope: Scope, receive: Receive, send: Send, own: Pairs
+        self,
+        pages: Application,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        id: str,
+        began: float,
     ) -> None:
         """Let the pages answer; what they do not say about security is said for them."""
-        begun = False
+        own: Pairs = ((b"x-request-id", id.encode()),)
+        status = 0
 
         async def dressed(message: Message) -> None:
-            nonlocal begun
+            nonlocal status
             if message["type"] == "http.response.start":
-                begun = True
+                status = message["status"]
                 headers = tuple((name.lower(), value) for name, value in message.get("headers", ()))
                 message = {**message, "headers": self._complete(headers) + own}
             await send(message)
@@ -193,14 +216,16 @@ class Front:
         try:
             await pages(scope, receive, dressed)
         except Exception as problem:
-            if begun:
+            if status:
                 raise  # half an answer cannot be taken back: the server breaks off
-            answer = _excuse(problem, scope["method"], scope["path"], own[0][1].decode())
+            answer = _excuse(problem, scope["method"], scope["path"], id)
+            status = answer.status
             length = (b"content-length", b"%d" % len(answer.body))
             headers = (*self._complete(answer.headers), *own, *_CLOSE, length)
             body = b"" if scope["method"] == "HEAD" else answer.body
-            await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+            await send({"type": "http.response.start", "status": status, "headers": headers})
             await send({"type": "http.response.body", "body": body})
+        self.tell(None, scope["method"], status, began, id)
 
     def _compile(self) -> dict[str, Route]:
         return {path: Route.to(path, endpoint) for path, endpoint in self._endpoints.items()}
@@ -208,30 +233,16 @@ class Front:
     async def _other(self, kind: str, receive: Receive, send: Send) -> None:
         match kind:
             case "lifespan":
-                await self._lifespan(receive, send)
+                await lifespan(self._begin, self._stop, receive, send)
             case "websocket":
                 await send({"type": "websocket.close", "code": 1008})
             case _:
                 raise RuntimeError(f"this application does not speak {kind}")
 
-    async def _lifespan(self, receive: Receive, send: Send) -> None:
-        """Start and stop with the server; a failure is said and then raised."""
-        await receive()
-        try:
-            await self._start()
-            self._routes = self._compile()
-            self._hot = {route.raw: route for route in self._routes.values()}
-        except BaseException:
-            await send({"type": "lifespan.startup.failed"})
-            raise
-        await send({"type": "lifespan.startup.complete"})
-        await receive()
-        try:
-            await self._stop()
-        except BaseException:
-            await send({"type": "lifespan.shutdown.failed"})
-            raise
-        await send({"type": "lifespan.shutdown.complete"})
+    async def _begin(self) -> None:
+        await self._start()
+        self._routes = self._compile()
+        self._hot = {route.raw: route for route in self._routes.values()}
 
 
 def _received(

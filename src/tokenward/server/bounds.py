@@ -1,7 +1,9 @@
 """How much of us one connection may take, and what it hears if it wants more."""
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from http import HTTPStatus
+from ipaddress import IPv6Address, ip_address
 
 from tokenward.server.http import JSON, Headers
 
@@ -44,12 +46,47 @@ class Limits:
     most_connections: int = 800
     """Of all clients together, in this process; the next are told to come again."""
 
+    most_per_address: int = 800
+    """Of one client, as far as its address can tell; of all behind it, if it is a proxy."""
+
     most_refused: int = 64
     """Connections that may be told so at a time; the rest are cut off."""
 
     def shortest(self) -> float:
         """The shortest of the times."""
         return min(self.head, self.body, self.idle, self.write, self.leave)
+
+
+@dataclass(frozen=True, slots=True)
+class Crowd:
+    """How many connections there are, by whom they are of."""
+
+    _present: Counter[str] = field(default_factory=Counter)
+
+    def enter(self, address: str) -> int:
+        """Count one more from this address; how many there are now."""
+        whose = household(address)
+        self._present[whose] += 1
+        return self._present[whose]
+
+    def leave(self, address: str) -> None:
+        """Count one less."""
+        whose = household(address)
+        self._present[whose] -= 1
+        if not self._present[whose]:
+            del self._present[whose]
+
+
+def household(address: str) -> str:
+    """Whom an address belongs to: who has one of IPv6 has the other 2**64 of its network, too."""
+    if ":" not in address:
+        return address
+    try:
+        it = ip_address(address)
+    except ValueError:
+        return address
+    mapped = it.ipv4_mapped if isinstance(it, IPv6Address) else None
+    return str(mapped) if mapped else it.packed[:8].hex(":", 2) + "::/64"
 
 
 _SAID = {

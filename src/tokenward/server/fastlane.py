@@ -16,6 +16,7 @@ from collections.abc import Coroutine, Generator, Sequence
 from contextvars import copy_context
 from http import HTTPStatus
 from random import getrandbits
+from time import perf_counter
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
@@ -34,6 +35,7 @@ _STATUS = {
     for status in HTTPStatus
 }
 _WITHOUT_LENGTH = (204, 304)
+_CLOSE = b"connection: close\r\n"
 
 _enter, _leave = asyncio.tasks._enter_task, asyncio.tasks._leave_task  # noqa: SLF001
 # Documented for those who carry coroutines otherwise than in tasks ("Extending asyncio").
@@ -84,9 +86,16 @@ class FastLane(Guard):
             super().on_message_complete()
             return
         front: Any = self.app
+        began = perf_counter()
         target, _, query = self.url.partition(b"?")
         method = self.parser.get_method().decode()
         fields, headers = self._head.fields, self.headers
+        id = f"{getrandbits(64):016x}"
+        origin = fields.get(b"origin", b"")
+        if (refused := front.refused(self._address)) is not None:
+            unread = fields.get(b"content-length", b"0") != b"0"
+            self._write(front, route, method, origin, refused, id, began, unread=unread)
+            return
         received = Received(
             method="GET" if method == "HEAD" else method,
             path=target.decode(),
@@ -94,9 +103,9 @@ class FastLane(Guard):
             headers=headers,
             single=fields if len(fields) == len(headers) else None,
             body=b"".join(self._pieces),
-            address=self.client[0] if self.client else "",
+            address=self._address,
             certificate=self._certificate,
-            id=f"{getrandbits(64):016x}",
+            id=id,
         )
         spare = self._spare
         if spare is None:
@@ -108,11 +117,12 @@ class FastLane(Guard):
         except StopIteration as done:
             answer = done.value
         else:
-            self._wait_for(_Rest(answering, waiting), front, route, received, method)
+            rest = _Rest(answering, waiting)
+            self._wait_for(rest, _remaining(front, route, method, origin, rest, id, began))
             return
         finally:
             _leave(self.loop, spare.task)
-        self._write(front, route, received, method, answer)
+        self._write(front, route, method, origin, answer, id, began)
 
     def _way(self) -> Route | None:
         """Where the request leads, if there is nothing unusual about it."""
@@ -135,7 +145,16 @@ class FastLane(Guard):
         return route
 
     def _write(
-        self, front: Front, route: Route, received: Received, method: str, answer: Answer
+        self,
+        front: Front,
+        route: Route,
+        method: str,
+        origin: bytes,
+        answer: Answer,
+        id: str,
+        began: float,
+        *,
+        unread: bool = False,
     ) -> None:
         """The whole answer in one piece."""
         status, brought, body = answer
@@ -143,14 +162,19 @@ class FastLane(Guard):
             _STATUS[status],
             _encoded(self.server_state.default_headers),
             _encoded(front.dressed(route, brought)),
-            b"x-request-id: %b\r\n" % received.id.encode(),
+            b"x-request-id: %b\r\n" % id.encode(),
         ]
-        if route.registered and (origin := self._head.fields.get(b"origin")) is not None:
+        if route.registered and origin:
             parts.append(_encoded(front.permission(origin)))
+        leaving = self._stopping or not self.parser.should_keep_alive()
+        if unread:
+            leaving = True
+            parts.append(_CLOSE)
         if status not in _WITHOUT_LENGTH:
             parts.append(b"content-length: %d\r\n" % len(body))
-        leaving = self._stopping or not self.parser.should_keep_alive()
-        parts.append(b"connection: close\r\n\r\n" if leaving else b"\r\n")
+        if leaving and not unread:
+            parts.append(_CLOSE)
+        parts.append(b"\r\n")
         if method != "HEAD":
             parts.append(body)
         self.transport.write(b"".join(parts))
@@ -158,15 +182,14 @@ class FastLane(Guard):
             self.transport.close()
         self._at_once += 1
         self.answered()
+        front.tell(route, method, status, began, id)
 
     # ── an answer that has to wait ──────────────────────────────────────────────────────────────
 
-    def _wait_for(
-        self, rest: "_Rest", front: Front, route: Route, received: Received, method: str
-    ) -> None:
+    def _wait_for(self, rest: "_Rest", app: Application) -> None:
         """From here on it is a request like any other, whose application has begun already."""
         self._rest = rest
-        usual, self.app = self.app, _remaining(front, route, received, method, rest)
+        usual, self.app = self.app, app
         try:
             super()._begin()
         finally:
@@ -186,12 +209,12 @@ class FastLane(Guard):
 
 
 def _remaining(
-    front: Front, route: Route, received: Received, method: str, rest: "_Rest"
+    front: Front, route: Route, method: str, origin: bytes, rest: "_Rest", id: str, began: float
 ) -> Application:
     """The rest of an answer, as an application."""
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001
-        await front.reply(send, route, method, received, await rest)
+        await front.reply(send, route, method, origin, await rest, id, began)
 
     return application
 

@@ -2,10 +2,6 @@
 
 Law of this module: what two HTTP parsers could read differently is refused, not repaired, and
 nobody holds a connection without getting on with it.
-
-The parser (llhttp) is strict about framing by itself: it refuses Content-Length together with
-Transfer-Encoding or twice, bare CR and LF, folded lines, and control characters. What it lets
-pass, and every limit of time and size, is here.
 """
 
 import asyncio
@@ -17,7 +13,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from tokenward.server.bodies import PUNCTUAL
-from tokenward.server.bounds import Limits, refusal
+from tokenward.server.bounds import Crowd, Limits, refusal
 from tokenward.server.heads import Head, without_upgrade
 
 _BLANKS = (b" ", b"\t")
@@ -40,11 +36,12 @@ class Guard(HttpToolsProtocol):
     """One connection, watched."""
 
     limits: ClassVar[Limits] = Limits()
+    crowd: ClassVar[Crowd] = Crowd()
 
     @classmethod
     def within(cls, limits: Limits) -> type["Guard"]:
         """The same with other limits."""
-        return type(cls.__name__, (cls,), {"limits": limits})
+        return type(cls.__name__, (cls,), {"limits": limits, "crowd": Crowd()})
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -60,7 +57,11 @@ class Guard(HttpToolsProtocol):
         self._certificate = ssl.DER_cert_to_PEM_cert(der) if der else ""
         self._patience = self.limits.shortest()
         self._timer = self.loop.call_later(self._patience, self._watch)
-        excess = len(self.connections) - self.limits.most_connections
+        self._address = self.client[0] if self.client else ""
+        excess = max(
+            self.crowd.enter(self._address) - self.limits.most_per_address,
+            len(self.connections) - self.limits.most_connections,
+        )
         if excess > self.limits.most_refused:
             transport.abort()
         elif excess > 0:
@@ -68,6 +69,7 @@ class Guard(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._timer.cancel()
+        self.crowd.leave(self._address)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:

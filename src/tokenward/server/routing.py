@@ -28,7 +28,10 @@ _PLAIN = re.compile(r"/|(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9_~.@:+,=!$&'()*-]+)+/?")
 class Route:
     """A path and its endpoint."""
 
+    path: str
     raw: bytes
+    """The path on the wire."""
+
     endpoint: Endpoint
     methods: frozenset[str]
     refusal: Answer
@@ -57,6 +60,7 @@ class Route:
         offer = ((b"access-control-allow-methods", listed.encode()), *_OFFER)
         refusal = error(405, "method_not_allowed", f"The methods here are {listed}")
         return cls(
+            path=path,
             raw=path.encode(),
             endpoint=endpoint,
             methods=frozenset(methods),
