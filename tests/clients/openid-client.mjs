@@ -5,10 +5,19 @@ import { answer, asked, outcome } from "./asking.mjs";
 const proofs = {
   client_secret_basic: openid.ClientSecretBasic,
   client_secret_post: openid.ClientSecretPost,
+  client_secret_jwt: openid.ClientSecretJwt,
 };
 
-const client = ({ id, secret, method }) =>
-  openid.discovery(new URL(asked.issuer), id, undefined, proofs[method](secret), {
+// The secret of a client that signs is its private key, as a JWK.
+const proof = async (method, secret) =>
+  method === "private_key_jwt"
+    ? openid.PrivateKeyJwt(
+        await crypto.subtle.importKey("jwk", secret, { name: "ECDSA", namedCurve: "P-256" }, false, ["sign"]),
+      )
+    : proofs[method](secret);
+
+const client = async ({ id, secret, method }) =>
+  openid.discovery(new URL(asked.issuer), id, undefined, await proof(method, secret), {
     algorithm: asked.algorithm,
     execute: [openid.allowInsecureRequests],
   });

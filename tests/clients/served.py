@@ -8,6 +8,9 @@ import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass
 
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
 from tests.leaks import Ledger
 from tests.running import CONFIG, Tokenward, hashed
 from tests.servers import Issuer
@@ -18,6 +21,8 @@ REPORTS_API = ("reports-api", "reports-api-8QhB1tXoN5vRk2Wc7ZsUy4MjPdLe")
 SERVICE = ("service-Wt3KqN8xYbR1", "service-5JmVh2ZcTq9LsXe7NbRw4KyPdGu8FoAi")
 AWKWARD = ("service a+b:c%20 d", "s e c/r=et+1 &%2B%20 {and} long enough 'for' ~all~")
 RAW = ("service+raw%41", "r:a%20w+/=% as some send it, long enough &%2B%zz")
+HMAC = ("hmac", "hmac-4Yh7TqVn2ZsXk9WcPb6RdLuJeMgFa3Qo")
+SIGNER = ec.generate_private_key(ec.SECP256R1())
 TEST_CLIENT = ("0oaTestClient", "okta-test-client-R7nXv2KqWz5LtYb9HsMc")
 
 REPORTS = "https://api.example.com/reports"
@@ -36,6 +41,7 @@ to = "audit.jsonl"
 
 [issuers.main]
 url = "http://127.0.0.1:{port}"
+client_secret_jwt = true
 [issuers.rs256]
 url       = "http://127.0.0.1:{port}/rs256"
 algorithm = "RS256"
@@ -78,6 +84,18 @@ proof     = "client_secret"
 client_id = "0oaTestClient"
 secrets   = ["${{TEST_CLIENT}}"]
 
+[callers.signer]
+proof = "private_key_jwt"
+keys = '''{signer}'''
+audience = ["http://127.0.0.1:{port}/token"]
+[callers.strict]
+proof = "private_key_jwt"
+keys = '''{signer}'''
+[callers.hmac]
+proof = "client_secret_jwt"
+secrets = ["${{HMAC}}"]
+audience = ["http://127.0.0.1:{port}/token"]
+
 [tokens.reports]
 audience      = "https://api.example.com/reports"
 scopes        = ["reports:read", "reports:write"]
@@ -106,6 +124,10 @@ scopes   = ["such_scope"]
 
 [[allow]]
 caller = "nightly"
+token  = "reports"
+scope  = "reports:read"
+[[allow]]
+caller = "*"
 token  = "reports"
 scope  = "reports:read"
 [[allow]]
@@ -191,7 +213,21 @@ def tampered(token: str, **claims: object) -> str:
 
 def settings(friend: Issuer, port: int) -> dict[str, str]:
     """The files a server needs to be this one."""
-    return {CONFIG: SETTINGS.format(friend=friend.url, port=port)}
+    public = SIGNER.public_key()
+    signer = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    return {CONFIG: SETTINGS.format(friend=friend.url, port=port, signer=signer)}
+
+
+def private_jwk() -> dict[str, str]:
+    """The key that ``signer`` signs with, as JavaScript likes it."""
+    numbers = SIGNER.private_numbers()
+    public = numbers.public_numbers
+    said = {"d": numbers.private_value, "x": public.x, "y": public.y}
+    encoded = {
+        name: urlsafe_b64encode(value.to_bytes(32, "big")).decode().rstrip("=")
+        for name, value in said.items()
+    }
+    return {"kty": "EC", "crv": "P-256", **encoded}
 
 
 def secrets(ledger: Ledger) -> dict[str, str]:
@@ -206,4 +242,6 @@ def secrets(ledger: Ledger) -> dict[str, str]:
     }
     for client_id, secret in named.values():
         ledger.secret(f"the secret of {client_id}", secret)
-    return {name: hashed(secret) for name, (_, secret) in named.items()}
+    ledger.secret(f"the secret of {HMAC[0]}", HMAC[1])
+    ledger.secret("the key of signer", private_jwk()["d"])
+    return {name: hashed(secret) for name, (_, secret) in named.items()} | {"HMAC": HMAC[1]}

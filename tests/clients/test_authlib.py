@@ -4,9 +4,12 @@ import jwt
 import pytest
 from authlib.integrations.base_client.errors import OAuthError
 from authlib.integrations.httpx_client import OAuth2Client
+from authlib.oauth2.rfc7523 import ClientSecretJWT, PrivateKeyJWT
+from joserfc.jwk import ECKey
 
 from tests.clients.served import (
     ARCHIVE,
+    HMAC,
     JWT,
     MODELS,
     NIGHTLY,
@@ -18,6 +21,7 @@ from tests.clients.served import (
     TEST_CLIENT,
     TOKEN_EXCHANGE,
     claims_of,
+    private_jwk,
     tampered,
 )
 
@@ -187,3 +191,46 @@ def test_pyjwt_does_not_believe_a_token_that_was_changed(minted):
     key = keys.get_signing_key_from_jwt(token)
     with pytest.raises(jwt.InvalidSignatureError):
         jwt.decode(tampered(token, sub="somebody else"), key, **expected)
+
+
+# ── clients that sign ────────────────────────────────────────────────────────────────────────────
+
+
+def signing(client, audience=None):
+    if client == "hmac":
+        made = OAuth2Client(*HMAC, token_endpoint_auth_method="client_secret_jwt", trust_env=False)
+        made.register_client_auth_method(ClientSecretJWT(audience))
+    else:
+        key = ECKey.import_key(private_jwk())
+        made = OAuth2Client(
+            client, key, token_endpoint_auth_method="private_key_jwt", trust_env=False
+        )
+        made.register_client_auth_method(PrivateKeyJWT(audience, alg="ES256"))
+    return made
+
+
+@pytest.mark.parametrize("client", ["signer", "hmac"])
+def test_it_signs_for_the_token_endpoint_unless_told_otherwise(tokenward, client):
+    with signing(client) as authlib:
+        for _ in range(2):  # with an assertion of its own each time
+            token = authlib.fetch_token(
+                f"{tokenward.issuer()}/token", grant_type="client_credentials", audience="reports"
+            )
+            assert claims_of(token["access_token"])["client_id"] == client
+            tokenward.server.ledger.tokens("a token of Authlib's", token)
+
+
+def test_it_signs_for_the_issuer_if_told_so(tokenward):
+    with signing("strict", tokenward.issuer()) as authlib:
+        token = authlib.fetch_token(
+            f"{tokenward.issuer()}/token", grant_type="client_credentials", audience="reports"
+        )
+        tokenward.server.ledger.tokens("a token of Authlib's", token)
+
+
+@pytest.mark.parametrize("audience", [None, "https://other.example"])
+def test_what_it_signs_for_others_is_refused(tokenward, audience):
+    with signing("strict", audience) as authlib, pytest.raises(OAuthError, match="invalid_client"):
+        authlib.fetch_token(
+            f"{tokenward.issuer()}/token", grant_type="client_credentials", audience="reports"
+        )

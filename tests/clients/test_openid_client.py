@@ -3,6 +3,7 @@
 import pytest
 
 from tests.clients.served import (
+    HMAC,
     JWT,
     NIGHTLY,
     REPORTS_API,
@@ -10,6 +11,7 @@ from tests.clients.served import (
     TEST_CLIENT,
     TOKEN_EXCHANGE,
     claims_of,
+    private_jwk,
 )
 
 BASIC, POST = "client_secret_basic", "client_secret_post"
@@ -44,7 +46,10 @@ def test_discovery(steps, tokenward, issuer, algorithm):
     (said,) = steps(["metadata", client(NIGHTLY)], issuer=issuer, algorithm=algorithm)
     metadata = said["value"]
     assert metadata["issuer"] == tokenward.issuer(issuer)
-    assert metadata["token_endpoint_auth_methods_supported"] == [BASIC, POST, "none"]
+    methods = {BASIC, POST, "none", "private_key_jwt"}
+    if not issuer:
+        methods.add("client_secret_jwt")
+    assert set(metadata["token_endpoint_auth_methods_supported"]) == methods
     assert TOKEN_EXCHANGE in metadata["grant_types_supported"]
 
 
@@ -108,3 +113,23 @@ def test_introspection_until_the_token_is_revoked(steps, method):
     assert "error" not in revoked
     assert gone["value"] == {"active": False}
     assert "error" not in again
+
+
+@pytest.mark.parametrize(
+    ("id", "secret", "method"),
+    [
+        ("strict", private_jwk(), "private_key_jwt"),
+        ("signer", private_jwk(), "private_key_jwt"),
+        ("hmac", HMAC[1], "client_secret_jwt"),
+    ],
+)
+def test_clients_that_sign(steps, id, secret, method):
+    who = {"id": id, "secret": secret, "method": method}
+    said = steps(*[["credentials", who, {"audience": "reports"}]] * 2)
+    assert [step["value"]["scope"] for step in said] == ["reports:read"] * 2
+
+
+def test_a_client_that_signs_for_another_is_refused(steps):
+    who = {"id": "hmac", "secret": private_jwk(), "method": "private_key_jwt"}
+    (said,) = steps(["credentials", who, {"audience": "reports"}])
+    assert "value" not in said

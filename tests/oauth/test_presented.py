@@ -5,7 +5,9 @@ from base64 import b64encode
 import pytest
 
 from tokenward.oauth.errors import InvalidClient, InvalidRequest
-from tokenward.oauth.presented import Presented
+from tokenward.oauth.presented import JWT_BEARER_ASSERTION, Presented
+
+JWT = {"client_assertion_type": JWT_BEARER_ASSERTION}
 
 
 def basic(text):
@@ -39,7 +41,13 @@ def test_nothing_presented_is_nothing():
         (basic("id:a+b"), {}, "client_secret_basic", (("id", "a b"), ("id", "a+b"))),
         ("", {"client_id": "n", "client_secret": "s"}, "client_secret_post", (("n", "s"),)),
         ("", {"client_id": "n"}, "none", (("n", ""),)),
-        ("", {"client_assertion": "a.b.c"}, "private_key_jwt", (("", "a.b.c"),)),
+        ("", {"client_assertion": "a.b.c"} | JWT, "private_key_jwt", (("", "a.b.c"),)),
+        (
+            "",
+            {"client_assertion": "a.b.c", "client_id": "n"} | JWT,
+            "private_key_jwt",
+            (("n", "a.b.c"),),
+        ),
     ],
 )
 def test_each_way_is_read(authorization, parameters, method, candidates):
@@ -62,6 +70,38 @@ def test_each_way_is_read(authorization, parameters, method, candidates):
 def test_two_ways_at_once_are_refused(authorization, parameters):
     with pytest.raises(InvalidRequest):
         Presented.parse(authorization, parameters)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        {},
+        {"client_assertion_type": ""},
+        {"client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:saml2-bearer"},
+        {"client_assertion_type": JWT_BEARER_ASSERTION.upper()},
+    ],
+)
+def test_an_assertion_of_another_kind_is_refused(kind):
+    with pytest.raises(InvalidClient):
+        Presented.parse("", {"client_assertion": "a.b.c"} | kind)
+
+
+@pytest.mark.parametrize(
+    ("authorization", "parameters", "method"),
+    [
+        ("", {"client_id": "n"}, "tls_client_auth"),
+        ("", {"client_id": "n", "client_secret": "s"}, "client_secret_post"),
+        (basic("n:s"), {}, "client_secret_basic"),
+        ("", {"client_assertion": "a.b.c"} | JWT, "private_key_jwt"),
+        ("", {}, ""),
+    ],
+)
+def test_a_certificate_counts_where_nothing_else_is_presented(authorization, parameters, method):
+    presented = Presented.parse(authorization, parameters, certificate="PEM", issuer="main")
+    assert presented.method == method
+    assert presented.certificate == "PEM"
+    assert presented.issuer == "main"
+    assert "PEM" not in repr(presented)
 
 
 @pytest.mark.parametrize(

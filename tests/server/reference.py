@@ -19,6 +19,7 @@ from tokenward.server import plugins
 from tokenward.server.config import documentation, settings_of
 from tokenward.server.settings.clients import ClientTable, Metadata
 from tokenward.server.settings.issuers import IssuerTable
+from tokenward.server.settings.proxy import ProxyTable
 from tokenward.server.settings.rules import RuleTable
 from tokenward.server.settings.subjects import SubjectTable
 from tokenward.server.settings.tokens import TokenTable
@@ -30,9 +31,14 @@ PAGE = Path(__file__).parents[2] / "docs" / "reference" / "configuration.md"
 SETTINGS: Mapping[str, tuple[type, ...]] = {
     "top": (ServerTable, Sections),
     "audit": (AuditSettings,),
+    "proxy": (ProxyTable,),
     "issuers": (IssuerTable,),
     "clients": (ClientTable,),
     "client_secret": (plugins.find("proof", "client_secret"),),
+    "private_key_jwt": (plugins.find("proof", "private_key_jwt"),),
+    "client_secret_jwt": (plugins.find("proof", "client_secret_jwt"),),
+    "tls_client_auth": (plugins.find("proof", "tls_client_auth"),),
+    "self_signed_tls_client_auth": (plugins.find("proof", "self_signed_tls_client_auth"),),
     "metadata": (Metadata,),
     "subjects": (SubjectTable,),
     "jwt": (plugins.find("proof", "jwt"),),

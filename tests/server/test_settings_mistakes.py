@@ -187,13 +187,67 @@ ERRORS = [
     ((IMS, 'profile = "imz"'), "issuers.ims.profile", 'did you mean "ims"?'),
     ((IMS, 'profile = "hub"'), "issuers.ims.profile", "comes with a later version"),
     ((IMS, "profile = 3"), "issuers.ims.profile", "must be a name, not a number"),
-    (after(IMS, "color = 3"), "issuers.ims.color", "its keys are: algorithm, profile, url"),
+    (
+        after(IMS, "color = 3"),
+        "issuers.ims.color",
+        "its keys are: algorithm, client_secret_jwt, profile",
+    ),
     # callers
-    (add("[callers.x]\n"), "callers.x.proof", "one of: client_secret, jwt, none"),
+    (add("[callers.x]\n"), "callers.x.proof", "one of: client_secret, client_secret_jwt"),
     (add('[callers.x]\nproof = "jwtt"'), "callers.x.proof", 'did you mean "jwt"?'),
     (add("[callers.x]\nproof = 3"), "callers.x.proof", "must be a name, not a number"),
-    (add('[callers.x]\nproof = "private_key_jwt"'), "x.proof", "comes with a later version"),
-    (add('[callers.x]\nproof = "tls_client_auth"'), "x.proof", "comes with a later version"),
+    (add('[callers.x]\nproof = "private_key_jwt"'), "callers.x", "either keys or jwks_uri"),
+    (add('[callers.x]\nproof = "private_key_jwt"\nkeys = []'), "callers.x.keys", ""),
+    (
+        add('[callers.x]\nproof = "private_key_jwt"\njwks_uri = "http://a.example/k"'),
+        "callers.x.jwks_uri",
+        "must be https",
+    ),
+    (
+        add(
+            '[callers.x]\nproof = "private_key_jwt"\njwks_uri = "https://a.example/k"\n'
+            'algorithms = ["HS256"]'
+        ),
+        "callers.x.algorithms",
+        "HS256: not one of",
+    ),
+    (
+        add('[callers.x]\nproof = "client_secret_jwt"\nsecrets = ["tiny!"]'),
+        "callers.x.secrets",
+        "shorter than 32 bytes",
+    ),
+    (add('[callers.x]\nproof = "tls_client_auth"'), "callers.x", "exactly one of"),
+    (
+        add(
+            '[callers.x]\nproof = "tls_client_auth"\ntls_client_auth_san_dns = "a"\n'
+            'tls_client_auth_subject_dn = "CN=a"'
+        ),
+        "callers.x",
+        "exactly one of",
+    ),
+    (
+        add('[callers.x]\nproof = "tls_client_auth"\ntls_client_auth_subject_dn = "a"'),
+        "callers.x.tls_client_auth_subject_dn",
+        "not a name like",
+    ),
+    (
+        add('[callers.x]\nproof = "tls_client_auth"\ntls_client_auth_san_ip = "a"'),
+        "callers.x.tls_client_auth_san_ip",
+        "not an IP address",
+    ),
+    (
+        add('[callers.x]\nproof = "self_signed_tls_client_auth"\ncertificates = ["x"]'),
+        "callers.x.certificates",
+        "no certificate in PEM",
+    ),
+    (add("[proxy]\ntrusted = []"), "proxy.trusted", "at least one"),
+    (add('[proxy]\ntrusted = ["x"]'), "proxy.trusted", "neither an address nor a network"),
+    (add('[proxy]\ntrusted = ["0.0.0.0/0"]'), "proxy.trusted", "everybody would be a proxy"),
+    (
+        add('[proxy]\ntrusted = ["10.0.0.1"]\ncertificate_header = "Authorization"'),
+        "proxy.certificate_header",
+        "a header of its own",
+    ),
     (add('[callers.x]\nproof = "key"'), "x.proof", "comes with a later version"),
     (add('[callers.x]\nproof = "introspection"'), "x.proof", "comes with a later version"),
     (add(f'[callers."x|y"]\n{APP}'), 'callers."x|y"', 'must have no "|" in its name'),
@@ -219,7 +273,11 @@ ERRORS = [
     ((NIGHTLY, 'secrets = ["${SCERET}"]'), "nightly.secrets[1]", 'did you mean "SECRET"?'),
     ((NIGHTLY, 'secrets = ["${EMPTY}"]'), "nightly.secrets[1]", "EMPTY is set, but empty"),
     (after(NIGHTLY, 'client_secret = "x"'), "nightly.client_secret", "tokenward hash"),
-    (after(NIGHTLY, 'token_endpoint_auth_method = "none"'), "auth_method", 'or "none"'),
+    (
+        after(NIGHTLY, 'token_endpoint_auth_method = "none"'),
+        "auth_method",
+        'proof = "client_secret"',
+    ),
     (after(NIGHTLY, 'grant_types = ["implicit"]'), "grant_types[1]", "no such grant type"),
     (after(NIGHTLY, 'grant_types = "token_exchang"'), "grant_types", 'mean "token_exchange"?'),
     (after(NIGHTLY, 'grant_types = ["refresh_token"]'), "grant_types[1]", "later version"),

@@ -47,7 +47,12 @@ class TokenRequest(NamedTuple):
 
     @classmethod
     def parse(
-        cls, form: Iterable[tuple[str, str]], *, authorization: str = "", issuer: str = ""
+        cls,
+        form: Iterable[tuple[str, str]],
+        *,
+        authorization: str = "",
+        certificate: str = "",
+        issuer: str = "",
     ) -> Self:
         """Read a form; raises ``InvalidRequest``, ``InvalidTarget`` or ``InvalidClient``.
 
@@ -66,7 +71,9 @@ class TokenRequest(NamedTuple):
                 parameters[name] = value
         if len(targets) > MOST_TARGETS:
             raise InvalidTarget(f"more than {MOST_TARGETS} audiences and resources")
-        presented = Presented.parse(authorization, parameters)
+        presented = Presented.parse(
+            authorization, parameters, certificate=certificate, issuer=issuer
+        )
         if not (grant_type := parameters.get("grant_type", "")):
             raise InvalidRequest("grant_type is required")
         return cls(grant_type, parameters, tuple(targets), presented, issuer)

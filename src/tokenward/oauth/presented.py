@@ -14,7 +14,14 @@ from tokenward.oauth.errors import InvalidClient, InvalidRequest
 BASIC = "client_secret_basic"
 POST = "client_secret_post"
 ASSERTION = "private_key_jwt"
+"""Stands for ``client_secret_jwt`` too: on the wire they differ in the assertion's ``alg`` only."""
+
+CERTIFICATE = "tls_client_auth"
+"""Stands for ``self_signed_tls_client_auth`` too, which looks the same (RFC 8705 §2)."""
+
 NONE = "none"
+
+JWT_BEARER_ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 LONGEST_HEADER = 4_096
 
@@ -26,15 +33,38 @@ class Presented(NamedTuple):
     """The name in IANA's registry of token endpoint authentication methods, or ``""``."""
 
     candidates: tuple[tuple[str, str], ...] = ()
-    """Id and secret, in every reading that the wire allows, the likelier first."""
+    """Id and secret, in every reading that the wire allows, the likelier first. The id of an
+    assertion is ``""`` unless the form names it besides."""
+
+    certificate: str = ""
+    """In PEM, what the client showed when the connection began, whatever else it presents."""
+
+    issuer: str = ""
+    """The name of the issuer at whose endpoint it is presented."""
 
     @classmethod
-    def parse(cls, authorization: str, parameters: Mapping[str, str]) -> Self:
+    def parse(
+        cls,
+        authorization: str,
+        parameters: Mapping[str, str],
+        *,
+        certificate: str = "",
+        issuer: str = "",
+    ) -> Self:
         """Read the Authorization header (``""`` if absent) and the form's parameters.
 
-        Raises ``InvalidClient`` for a header that is not well-formed Basic, and
-        ``InvalidRequest`` for more than one method or two different client ids.
+        Raises ``InvalidClient`` for a header that is not well-formed Basic or an assertion of an
+        unknown kind, and ``InvalidRequest`` for more than one method or two different client ids.
         """
+        method, candidates = cls._way(authorization, parameters)
+        if method == NONE and certificate:
+            method = CERTIFICATE
+        return cls(method, candidates, certificate, issuer)
+
+    @staticmethod
+    def _way(
+        authorization: str, parameters: Mapping[str, str]
+    ) -> tuple[str, tuple[tuple[str, str], ...]]:
         client_id = parameters.get("client_id", "")
         secret = parameters.get("client_secret", "")
         assertion = parameters.get("client_assertion", "")
@@ -44,16 +74,18 @@ class Presented(NamedTuple):
             candidates = _basic(authorization)
             if client_id and client_id not in [id for id, _ in candidates]:
                 raise InvalidRequest("client_id differs from the one in the Authorization header")
-            return cls(BASIC, candidates)
+            return BASIC, candidates
         if secret:
             if not client_id:
                 raise InvalidRequest("client_secret without client_id")
-            return cls(POST, ((client_id, secret),))
+            return POST, ((client_id, secret),)
         if assertion:
-            return cls(ASSERTION, ((client_id, assertion),))
+            if parameters.get("client_assertion_type", "") != JWT_BEARER_ASSERTION:
+                raise InvalidClient("client_assertion_type must say that it is a JWT (RFC 7523)")
+            return ASSERTION, ((client_id, assertion),)
         if client_id:
-            return cls(NONE, ((client_id, ""),))
-        return cls()
+            return NONE, ((client_id, ""),)
+        return "", ()
 
     def __bool__(self) -> bool:
         return bool(self.method)

@@ -17,6 +17,7 @@ from tokenward.clock import Clock, now
 from tokenward.remote.fetch import open_async_client
 from tokenward.server import doors
 from tokenward.server.asgi import Front
+from tokenward.server.assertions import Surroundings
 from tokenward.server.audit import Audit
 from tokenward.server.broker import Broker
 from tokenward.server.denylist import DenyList
@@ -86,6 +87,7 @@ class Server:
             start=start,
             stop=self.close,
             pages=pages,
+            proxy=self.settings.proxy,
             https=any(issuer.url.startswith("https:") for issuer in issuers),
         )
 
@@ -182,7 +184,18 @@ class Server:
         secret = "sha256:" + sha256(token_bytes(32)).hexdigest()
         nobody = Client(id="", grant_types=frozenset())
         stranger = Registered(client=nobody, proof=ClientSecret(secrets=(secret,)))
-        return Registry(clients=self.settings.clients, stranger=stranger)
+        issuers = self.settings.issuers
+        surroundings = Surroundings(
+            clock=self.clock,
+            shelf=self.store.shelf,
+            issuers={name: issuer.url for name, issuer in issuers.items()},
+            secrets_may_sign=frozenset(name for name in issuers if issuers[name].client_secret_jwt),
+        )
+        clients = {
+            id: Registered(client=one.client, proof=one.proof.within(surroundings))
+            for id, one in self.settings.clients.items()
+        }
+        return Registry(clients=clients, stranger=stranger)
 
 
 def policy(settings: Settings) -> Policy:

@@ -23,6 +23,7 @@ from tokenward.server.bodies import (
 from tokenward.server.endpoints import Endpoint, errors
 from tokenward.server.hooks import Admit, Hook, Seen, lifespan, nothing, too_often
 from tokenward.server.http import JSON, Answer, Received
+from tokenward.server.proxy import Proxy
 from tokenward.server.routing import Pairs, Route, error, permissions, plain
 
 _log = logging.getLogger("tokenward.server")
@@ -47,8 +48,9 @@ class Front:
     ``routes`` is read when the application starts, after ``start`` has run. ``origins`` are those
     that clients registered, as browsers spell them. ``pages`` is another ASGI application for
     paths without a route. ``admit`` is asked before a body is read, and ``seen`` told after an
-    answer was sent. ``https`` says that whoever can reach us can do so by https. A body may have
-    ``longest`` bytes and take ``deadline`` seconds.
+    answer was sent. ``proxy`` knows whom to believe about where a request came from. ``https``
+    says that whoever can reach us can do so by https. A body may have ``longest`` bytes and take
+    ``deadline`` seconds.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class Front:
         pages: Application | None = None,
         admit: Admit | None = None,
         seen: Seen | None = None,
+        proxy: Proxy | None = None,
         https: bool = False,
         longest: int = 64 * 1024,
         deadline: float = 10.0,
@@ -71,6 +74,7 @@ class Front:
         self._pages = pages
         self._admit = admit
         self._seen = seen
+        self._proxy = proxy
         self._body = Body(longest=longest, deadline=deadline)
         self._standing = _STANDING + (_HTTPS_ONLY if https else ())
         self._last: dict[bytes, tuple[Pairs, Pairs]] = {}
@@ -166,6 +170,8 @@ class Front:
     async def answer(self, route: Route, received: Received) -> Answer:
         """What the endpoint says, or what is said in its place; raises nothing."""
         try:
+            if self._proxy is not None:
+                received = self._proxy.told(received)
             return await route.endpoint.answer(received)
         except (Exception, asyncio.CancelledError) as problem:  # noqa: BLE001  even our own
             return _excuse(problem, received.method, received.path, received.id)

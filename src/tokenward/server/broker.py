@@ -20,7 +20,7 @@ from traceback import extract_tb
 import httpx2
 
 from tokenward.clock import Clock, now
-from tokenward.oauth.errors import TemporarilyUnavailable
+from tokenward.oauth.errors import TargetNotAllowed, TemporarilyUnavailable
 from tokenward.oauth.messages import AccessToken
 from tokenward.remote.fetch import RemoteError, arun
 from tokenward.server.model import Authorization
@@ -138,6 +138,10 @@ class Broker:
 
     async def issue(self, authorization: Authorization) -> AccessToken:
         """The token authorized, or one that may do less; raises ``TemporarilyUnavailable``."""
+        if authorization.grant.certificate:
+            raise TargetNotAllowed(
+                "this token cannot be bound to a certificate", detail="it is somebody else's"
+            )
         key = self.upstream.shared_by(authorization)
         held = self._held.get(key)
         if held is None:

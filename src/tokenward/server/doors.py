@@ -26,6 +26,12 @@ from tokenward.server.stores import Shelf
 GET_TOKEN, HEALTH, LIVE, READY = "/getToken", "/healthz", "/livez", "/readyz"
 """The doors that belong to the server, and to no issuer."""
 
+SECRET_JWT = "client_secret_jwt"
+LISTED = frozenset(
+    {"private_key_jwt", SECRET_JWT, "tls_client_auth", "self_signed_tls_client_auth"}
+)
+"""Ways to authenticate that metadata speak of only where some client uses them."""
+
 
 def paths(settings: Settings) -> dict[str, str]:
     """Every path and what it belongs to; raises ``ConfigError`` if two things want the same."""
@@ -74,6 +80,7 @@ def of_issuer(
         denylist=DenyList(shelf),
         clock=clock,
     )
+    methods, signing = authentication(settings, issuer)
     metadata = MetadataEndpoint(
         document=document(
             url=issuer.url,
@@ -81,7 +88,11 @@ def of_issuer(
             algorithm=issuer.algorithm,
             scopes={scope for token in tokens for scope in token.scopes},
             grant_types=issuance.grant_types,
-            client_methods={BASIC, POST, NONE},
+            client_methods=methods,
+            signing=signing,
+            certificate_bound=any(
+                one.client.certificate_bound for one in settings.clients.values()
+            ),
         )
     )
     by_role: dict[str, Endpoint] = {
@@ -95,10 +106,18 @@ def of_issuer(
         ),
         JWKS: JwksEndpoint(ring=ring),
         INTROSPECTION: IntrospectionEndpoint(
-            ours=ours, profile=issuer.profile, registry=issuance.registry, audit=audit
+            issuer=issuer.name,
+            ours=ours,
+            profile=issuer.profile,
+            registry=issuance.registry,
+            audit=audit,
         ),
         REVOCATION: RevocationEndpoint(
-            ours=ours, profile=issuer.profile, registry=issuance.registry, audit=audit
+            issuer=issuer.name,
+            ours=ours,
+            profile=issuer.profile,
+            registry=issuance.registry,
+            audit=audit,
         ),
     }
     path = urlsplit(issuer.url).path.removesuffix("/")
@@ -106,3 +125,18 @@ def of_issuer(
         **{path + issuer.profile.paths[role]: endpoint for role, endpoint in by_role.items()},
         **dict.fromkeys(well_known(path), metadata),
     }
+
+
+def authentication(settings: Settings, issuer: IssuerSettings) -> tuple[set[str], set[str]]:
+    """How clients authenticate at this issuer, and what those sign with who sign (RFC 8414 §2).
+
+    Secrets and no proof at all are always there; of the others, those that some client uses.
+    """
+    methods, signing = {BASIC, POST, NONE}, set[str]()
+    for registered in settings.clients.values():
+        proof = registered.proof
+        name = getattr(proof, "name", "")
+        if name in LISTED and (name != SECRET_JWT or issuer.client_secret_jwt):
+            methods.add(name)
+            signing |= getattr(proof, "algorithms", None) or {getattr(proof, "algorithm", "")}
+    return methods, signing - {""}

@@ -21,18 +21,18 @@ class Received(NamedTuple):
     headers: Headers = ()
     """Names in lower case, as they came."""
 
-    single: Mapping[bytes, bytes] | None = None
-    """The headers by name, if it is known that none came twice."""
-
     body: bytes = b""
     address: str = ""
     """Where it came from, as far as the transport can say."""
 
+    id: str = ""
+    """Names this request in the answer, the log and the audit trail."""
+
     certificate: str = ""
     """The certificate that the client showed to our own TLS listener, in PEM; ``""`` if none."""
 
-    id: str = ""
-    """Names this request in the answer, the log and the audit trail."""
+    single: Mapping[bytes, bytes] | None = None
+    """The headers by name, if it is known that none came twice."""
 
     def header(self, name: bytes) -> str:
         """The header's value, or ``""``; raises ``InvalidRequest`` if it came twice."""

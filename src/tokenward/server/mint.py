@@ -55,6 +55,8 @@ class Mint:
         }
         if (grant.actor or "act" in grant.caller.claims) and (act := _act(grant)):
             claims["act"] = act
+        if grant.certificate:
+            claims["cnf"] = {"x5t#S256": grant.certificate}
         value = self.signer.sign(claims, typ=self.profile.typ)
         return AccessToken(
             value=value, expires_at=now + life, scope=authorization.scope, types=OURS

@@ -55,6 +55,12 @@ class Client:
     """The most it may ever have; ``None`` where only the rules decide."""
 
     default: str = ""
+    public: bool = False
+    """Whether it can prove nothing about itself (RFC 6749 §2.1)."""
+
+    certificate_bound: bool = False
+    """Whether its tokens are good only together with its certificate (RFC 8705 §3)."""
+
     _caller: Caller = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -107,6 +113,9 @@ class Grant:
     scope: Scope = NOTHING
     actor: Caller = NOBODY_ELSE
     """Who acts for the caller (RFC 8693 §1.1), if somebody does."""
+
+    certificate: str = ""
+    """The SHA-256 of the certificate that the token is to be bound to (``x5t#S256``)."""
 
     login: Login = NOBODY_SIGNED_IN
     offline: bool = False

@@ -18,6 +18,12 @@ _HERE = "tokenward.server"
 BUILT_IN: Mapping[str, Mapping[str, str]] = {
     PROOF: {
         "client_secret": f"{_HERE}.proofs.client_secret:ClientSecret",
+        "client_secret_jwt": f"{_HERE}.proofs.client_secret_jwt:ClientSecretJwt",
+        "private_key_jwt": f"{_HERE}.proofs.private_key_jwt:PrivateKeyJwt",
+        "tls_client_auth": f"{_HERE}.proofs.tls_client_auth:TlsClientAuth",
+        "self_signed_tls_client_auth": (
+            f"{_HERE}.proofs.self_signed_tls_client_auth:SelfSignedTlsClientAuth"
+        ),
         "none": f"{_HERE}.proofs.none:NoProof",
         "jwt": f"{_HERE}.proofs.jwt:Jwt",
     },
@@ -37,7 +43,7 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
 }
 
 LATER: Mapping[str, frozenset[str]] = {
-    PROOF: frozenset({"private_key_jwt", "tls_client_auth", "key", "introspection"}),
+    PROOF: frozenset({"key", "introspection"}),
     UPSTREAM: frozenset(
         {"refresh_token", "jwt_bearer", "token_exchange", "github_app", "textile_hub", "static"}
     ),
@@ -48,7 +54,7 @@ LATER: Mapping[str, frozenset[str]] = {
 
 # What a class must have to be of that kind; any one of the alternatives.
 _CONTRACTS: Mapping[str, tuple[tuple[str, ...], ...]] = {
-    PROOF: (("methods", "authenticate"), ("trusted",)),
+    PROOF: (("methods", "within", "authenticate"), ("trusted",)),
     UPSTREAM: (("flow", "shared_by"),),
     PROFILE: (("algorithm", "typ", "paths", "claims", "spoken"),),
     GRANT: (("name", "redeem"),),

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tokenward.oauth.errors import InvalidClient
-from tokenward.oauth.presented import Presented
+from tokenward.oauth.presented import ASSERTION, Presented
+from tokenward.server.assertions import claimed
 from tokenward.server.model import NOBODY, Client
 from tokenward.server.proofs import ClientProof
 
@@ -37,7 +38,7 @@ class Registry:
         """
         if not presented.method:
             return NOBODY
-        for id, _ in presented.candidates:
+        for id in self._claimed(presented):
             if (found := self.clients.get(id)) is not None:
                 if presented.method not in found.proof.methods:
                     raise InvalidClient(detail=f"client {id!r} does not use {presented.method}")
@@ -46,3 +47,13 @@ class Registry:
             found = self.stranger
         await found.proof.authenticate(presented, found.client)
         return found.client
+
+    def _claimed(self, presented: Presented) -> list[str]:
+        """The ids these credentials may be of; an assertion names its client itself."""
+        if presented.method != ASSERTION:
+            return [id for id, _ in presented.candidates]
+        [(said, assertion)] = presented.candidates
+        id = claimed(assertion)
+        if said and said != id:
+            raise InvalidClient(detail=f"client_id {said!r} is not the assertion's sub")
+        return [id]

@@ -10,12 +10,13 @@ from tokenward.server.registry import Registry
 
 
 async def asked_about(
-    received: Received, registry: Registry, event: Event, *, public: bool
+    received: Received, registry: Registry, event: Event, *, issuer: str, public: bool
 ) -> tuple[Client, str]:
     """Who asks, and about which token (RFC 7009 §2.1, RFC 7662 §2.1).
 
-    ``public`` says whether a client without a secret may. Raises ``InvalidClient``, and
-    ``InvalidRequest`` where a parameter is repeated or the token is missing.
+    ``issuer`` is the name of the one that is asked, ``public`` says whether a client without a
+    secret may. Raises ``InvalidClient``, and ``InvalidRequest`` where a parameter is repeated or
+    the token is missing.
     """
     parameters: dict[str, str] = {}
     for name, value in form(received):
@@ -23,7 +24,12 @@ async def asked_about(
             raise InvalidRequest("a parameter is repeated")
         if value:
             parameters[name] = value
-    presented = Presented.parse(received.header(b"authorization"), parameters)
+    presented = Presented.parse(
+        received.header(b"authorization"),
+        parameters,
+        certificate=received.certificate,
+        issuer=issuer,
+    )
     if not presented or (presented.method == NONE and not public):
         raise InvalidClient("this needs client authentication")
     client = event.client = await registry.authenticate(presented)

@@ -22,6 +22,9 @@ INACTIVE = Answer(200, HEADERS, b'{"active":false}')
 class IntrospectionEndpoint:
     """The introspection endpoint of one issuer."""
 
+    issuer: str
+    """Its name."""
+
     ours: Ours
     profile: Profile
     registry: Registry
@@ -33,7 +36,9 @@ class IntrospectionEndpoint:
         """What the token says, to those who may know; to all others it is inactive (§2.2)."""
         try:
             async with self.audit.event("introspection", received) as event:
-                client, token = await asked_about(received, self.registry, event, public=False)
+                client, token = await asked_about(
+                    received, self.registry, event, issuer=self.issuer, public=False
+                )
                 claims = await self.ours.seen_by(client, token)
         except OAuthError as exc:
             raise self.profile.spoken(exc) from None

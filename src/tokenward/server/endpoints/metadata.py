@@ -56,10 +56,13 @@ def document(
     scopes: Iterable[str],
     grant_types: Iterable[str],
     client_methods: Iterable[str],
+    signing: Iterable[str] = (),
+    certificate_bound: bool = False,
 ) -> dict[str, object]:
     """The metadata of one issuer (RFC 8414 §2)."""
     here = url.removesuffix("/")
     methods = sorted(client_methods)
+    signs = sorted(signing)
     secret = [method for method in methods if method != "none"]
     said: dict[str, object] = {
         "issuer": url,
@@ -71,13 +74,17 @@ def document(
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": [algorithm],
         "token_endpoint_auth_methods_supported": methods,
+        "token_endpoint_auth_signing_alg_values_supported": signs,
         "introspection_endpoint_auth_methods_supported": secret,
+        "introspection_endpoint_auth_signing_alg_values_supported": signs,
         "revocation_endpoint_auth_methods_supported": methods,
+        "revocation_endpoint_auth_signing_alg_values_supported": signs,
         "code_challenge_methods_supported": ["S256"],
         "claims_parameter_supported": False,
         "request_parameter_supported": False,
         "request_uri_parameter_supported": False,
         "authorization_response_iss_parameter_supported": True,
+        **({"tls_client_certificate_bound_access_tokens": True} if certificate_bound else {}),
     }
     return {name: value for name, value in said.items() if value != []}
 

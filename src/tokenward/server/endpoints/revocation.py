@@ -20,6 +20,9 @@ DONE = Answer(200, HEADERS, b"{}")
 class RevocationEndpoint:
     """The revocation endpoint of one issuer."""
 
+    issuer: str
+    """Its name."""
+
     ours: Ours
     profile: Profile
     registry: Registry
@@ -35,7 +38,9 @@ class RevocationEndpoint:
         """
         try:
             async with self.audit.event("revocation", received) as event:
-                client, token = await asked_about(received, self.registry, event, public=True)
+                client, token = await asked_about(
+                    received, self.registry, event, issuer=self.issuer, public=True
+                )
                 if (claims := self.ours.read(token)) is not None:
                     if client_of(claims) != client.id:
                         raise UnauthorizedClient("the token was issued to another client")

@@ -40,6 +40,7 @@ class TokenEndpoint:
                 request = TokenRequest.parse(
                     form(received),
                     authorization=received.header(b"authorization"),
+                    certificate=received.certificate,
                     issuer=self.issuer,
                 )
                 response = await self.issuance.issue(request, event)

@@ -9,7 +9,9 @@ To add one, write a file with a class that has ``name`` (the wire's ``grant_type
 
 from typing import ClassVar, Protocol
 
+from tokenward.oauth.errors import InvalidClient
 from tokenward.oauth.messages import TokenRequest
+from tokenward.server.certificates import thumbprint
 from tokenward.server.model import NOBODY_ELSE, Caller, Client, Grant
 
 REMEMBER = 4_096
@@ -34,13 +36,16 @@ def granted(
 ) -> Grant:
     """What a request asks for, by the caller's right; raises ``InvalidScope``.
 
+    Raises ``InvalidClient`` where a token must be bound to a certificate and none was shown.
+
     The same request of the same caller is the same grant, so that what was decided about it is
     known at once.
     """
     asked = request.parameters.get("scope", "")
     # By their ids, which are nobody else's as long as the grant we remember holds them.
     who = id(caller), id(client), id(actor)
-    key = who, request.grant_type, request.issuer, request.targets, asked
+    bound = _bound(request, client) if client.certificate_bound else ""
+    key = who, request.grant_type, request.issuer, request.targets, asked, bound
     if (grant := _remembered.get(key)) is not None:
         return grant
     grant = Grant(
@@ -51,9 +56,17 @@ def granted(
         targets=request.targets,
         scope=request.scope,
         actor=actor,
+        certificate=bound,
     )
     if sum(map(len, request.targets)) + len(asked) <= LONGEST_REMEMBERED:
         if len(_remembered) >= REMEMBER:
             _remembered.clear()
         _remembered[key] = grant
     return grant
+
+
+def _bound(request: TokenRequest, client: Client) -> str:
+    """What the token of this client is to be bound to (RFC 8705 §3)."""
+    if not request.presented.certificate:
+        raise InvalidClient(detail=f"client {client.id!r} showed no certificate to bind to")
+    return thumbprint(request.presented.certificate)

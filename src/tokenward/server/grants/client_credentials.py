@@ -5,7 +5,6 @@ from typing import ClassVar
 
 from tokenward.oauth.errors import InvalidClient
 from tokenward.oauth.messages import CLIENT_CREDENTIALS, TokenRequest
-from tokenward.oauth.presented import NONE
 from tokenward.server.grants import granted
 from tokenward.server.model import Client, Grant
 
@@ -18,6 +17,6 @@ class ClientCredentials:
 
     async def redeem(self, request: TokenRequest, client: Client) -> Grant:
         """The client's own right; its authentication is the grant."""
-        if not client.id or request.presented.method == NONE:
+        if not client.id or client.public:
             raise InvalidClient("this grant type needs client authentication")
         return granted(request, client, client.as_caller())

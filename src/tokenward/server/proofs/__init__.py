@@ -13,10 +13,11 @@ To add one, write a file with a frozen dataclass whose fields are its settings i
 ``[callers.<name>]``, and name it in ``server/plugins.py``.
 """
 
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, Self
 
 from tokenward.oauth.errors import InvalidGrant
 from tokenward.oauth.presented import Presented
+from tokenward.server.assertions import Surroundings
 from tokenward.server.model import Caller, Client
 
 NOT_VOUCHED_FOR = "nobody we trust vouches for this token"
@@ -32,6 +33,10 @@ class ClientProof(Protocol):
 
     methods: ClassVar[frozenset[str]]
     """The ``Presented.method`` values it accepts; all others are refused for this client."""
+
+    def within(self, surroundings: Surroundings) -> Self:
+        """The same, ready to work; itself, if its settings are all it needs."""
+        ...
 
     async def authenticate(self, presented: Presented, client: Client) -> None:
         """Return if this is that client; raise ``InvalidClient`` if not."""

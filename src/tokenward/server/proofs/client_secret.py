@@ -8,10 +8,11 @@ import hmac
 import re
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from tokenward.oauth.errors import InvalidClient
 from tokenward.oauth.presented import BASIC, POST, Presented
+from tokenward.server.assertions import Surroundings
 from tokenward.server.model import Client
 
 _HASH = re.compile(r"sha256:[0-9a-f]{64}")
@@ -22,6 +23,7 @@ class ClientSecret:
     """Settings of a client that authenticates with a secret."""
 
     methods: ClassVar[frozenset[str]] = frozenset({BASIC, POST})
+    name: ClassVar[str] = "client_secret"
 
     secrets: tuple[str, ...] = field(repr=False)
     """``sha256:…`` of each secret, as ``tokenward hash`` prints it; all of them are valid."""
@@ -38,6 +40,10 @@ class ClientSecret:
             )
         digests = tuple(bytes.fromhex(known.removeprefix("sha256:")) for known in self.secrets)
         object.__setattr__(self, "_digests", digests)
+
+    def within(self, surroundings: Surroundings) -> Self:  # noqa: ARG002 - it needs nothing
+        """Ready as it is."""
+        return self
 
     async def authenticate(self, presented: Presented, client: Client) -> None:
         """Compare in constant time, every secret every time."""

@@ -5,9 +5,10 @@ the client credentials grant; the subject's proof has to carry the request.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
-from tokenward.oauth.presented import NONE, Presented
+from tokenward.oauth.presented import CERTIFICATE, NONE, Presented
+from tokenward.server.assertions import Surroundings
 from tokenward.server.model import Client
 
 
@@ -15,7 +16,12 @@ from tokenward.server.model import Client
 class NoProof:
     """Settings of a public client: there are none."""
 
-    methods: ClassVar[frozenset[str]] = frozenset({NONE})
+    methods: ClassVar[frozenset[str]] = frozenset({NONE, CERTIFICATE})
+    name: ClassVar[str] = NONE
+
+    def within(self, surroundings: Surroundings) -> Self:  # noqa: ARG002 - it needs nothing
+        """Ready as it is."""
+        return self
 
     async def authenticate(self, presented: Presented, client: Client) -> None:
         """The name is all there is."""

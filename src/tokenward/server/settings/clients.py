@@ -78,7 +78,8 @@ class ClientTable(Metadata):
     """``[callers.<name>]`` of a client."""
 
     proof: str
-    """How it shows who it is: `client_secret`, `none`, or `module:Class`."""
+    """How it shows who it is: `client_secret`, `private_key_jwt`, `client_secret_jwt`,
+    `tls_client_auth`, `self_signed_tls_client_auth`, `none`, or `module:Class`."""
 
     client_id: str = ""
     """Its name on the wire; the table's name unless said."""
@@ -93,6 +94,9 @@ class ClientTable(Metadata):
 
     default: str = ""
     """The token meant when a request names none."""
+
+    tls_client_certificate_bound_access_tokens: bool = False
+    """Whether its tokens are good only together with the certificate it showed (RFC 8705 §3)."""
 
     origins: Annotated[frozenset[str], browser_origins] = frozenset()
     """Browser applications that may ask from a page (CORS), such as `https://app.example.com`."""
@@ -117,7 +121,8 @@ def read_client(
         ClientTable,
         cls,
         hints={
-            "token_endpoint_auth_method": 'here that is proof = "client_secret" or "none"',
+            "token_endpoint_auth_method": 'here that is proof = "client_secret", for instance',
+            "jwks": "here that is keys = …",
             "client_secret": 'secrets = ["sha256:…"], as printed by: tokenward hash',
             "secret": 'secrets = ["sha256:…"], as printed by: tokenward hash',
         },
@@ -142,6 +147,8 @@ def read_client(
         grant_types=given,
         scope=common.scope,
         default=common.default,
+        public=public,
+        certificate_bound=common.tls_client_certificate_bound_access_tokens,
     )
     return ClientSettings(
         registered=Registered(client=client, proof=proof),

@@ -29,6 +29,9 @@ class IssuerTable:
     algorithm: Literal["ES256", "RS256", "PS256", "EdDSA"] | None = None
     """What it signs with; the profile's own unless said: ES256 for `rfc9068`, else RS256."""
 
+    client_secret_jwt: bool = False
+    """Whether clients may sign with a secret that this server has to know in the clear."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IssuerSettings:
@@ -38,6 +41,7 @@ class IssuerSettings:
     url: str
     profile: Profile
     algorithm: str
+    client_secret_jwt: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +102,13 @@ def _read(
             (*at, "algorithm"),
             f"clients of {common.profile} issuers know {profile.algorithm} only",
         )
-    return IssuerSettings(name=name, url=common.url, profile=profile, algorithm=algorithm)
+    return IssuerSettings(
+        name=name,
+        url=common.url,
+        profile=profile,
+        algorithm=algorithm,
+        client_secret_jwt=common.client_secret_jwt,
+    )
 
 
 def minting(said: str, at: At, issuers: Issuers, report: Report) -> str:

@@ -8,10 +8,12 @@ from typing import Annotated, Literal
 from tokenward.clock import now
 from tokenward.server.config import Problem, Report, fill, spelled
 from tokenward.server.policy import Rule
+from tokenward.server.proxy import Proxy
 from tokenward.server.registry import Registered
 from tokenward.server.settings.callers import check_defaults, read_callers
 from tokenward.server.settings.clients import Metadata
 from tokenward.server.settings.issuers import IssuerSettings, read_issuers
+from tokenward.server.settings.proxy import read_proxy
 from tokenward.server.settings.rules import read_rules
 from tokenward.server.settings.subjects import SubjectSettings
 from tokenward.server.settings.tokens import TokenSettings, read_tokens
@@ -144,6 +146,9 @@ class Sections:
     audit: Annotated[Mapping[str, object], audit_table] = field(default_factory=dict)
     """Where the trail of all requests goes; `audit = "behind"` is short for its `mode`."""
 
+    proxy: Annotated[Mapping[str, object], tables] | None = None
+    """Who stands in front of us?"""
+
     issuers: Annotated[Mapping[str, object], tables] = field(default_factory=dict)
     """Who are we?"""
 
@@ -182,6 +187,7 @@ class Settings:
     encryption_key: str = field(default="", repr=False)
     encryption_key_file: str = ""
     audit: AuditSettings = field(default_factory=AuditSettings)
+    proxy: Proxy | None = None
     issuers: Mapping[str, IssuerSettings] = field(default_factory=dict)
     subjects: Mapping[str, SubjectSettings] = field(default_factory=dict)
     clients: Mapping[str, Registered] = field(default_factory=dict)
@@ -216,6 +222,7 @@ def read(document: Mapping[str, object], report: Report) -> Settings:
         ("audit",),
         report,
     )
+    proxy = read_proxy(sections.proxy, report)
     issuers = read_issuers(sections.issuers, sections.issuer, report)
     callers = read_callers(sections.callers, report)
     tokens = read_tokens(sections.tokens, issuers, callers, report)
@@ -241,6 +248,7 @@ def read(document: Mapping[str, object], report: Report) -> Settings:
         encryption_key=top.encryption_key,
         encryption_key_file=top.encryption_key_file,
         audit=audit,
+        proxy=proxy,
         issuers=issuers.read,
         subjects=callers.subjects,
         clients={id: one.registered for id, one in by_id.items()},

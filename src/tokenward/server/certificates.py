@@ -1,0 +1,33 @@
+"""A certificate that a client showed: what it says, and what it is called (RFC 8705)."""
+
+from base64 import urlsafe_b64encode
+from functools import lru_cache
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from tokenward.oauth.errors import InvalidClient
+
+if TYPE_CHECKING:
+    from cryptography.x509 import Certificate
+
+REMEMBER = 512
+
+
+@lru_cache(maxsize=REMEMBER)
+def read(pem: str) -> "Certificate":
+    """The certificate in a PEM text; raises ``InvalidClient`` if there is none."""
+    from cryptography.x509 import load_pem_x509_certificate  # noqa: PLC0415 - few clients have one
+
+    try:
+        return load_pem_x509_certificate(pem.encode("ascii"))
+    except ValueError:
+        raise InvalidClient(detail="the certificate cannot be read") from None
+
+
+@lru_cache(maxsize=REMEMBER)
+def thumbprint(pem: str) -> str:
+    """The SHA-256 of the certificate in base64url: ``x5t#S256`` (RFC 8705 §3.1)."""
+    from cryptography.hazmat.primitives.serialization import Encoding  # noqa: PLC0415
+
+    digest = sha256(read(pem).public_bytes(Encoding.DER)).digest()
+    return urlsafe_b64encode(digest).rstrip(b"=").decode()
