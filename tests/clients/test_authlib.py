@@ -226,6 +226,7 @@ def test_it_signs_for_the_issuer_if_told_so(tokenward):
             f"{tokenward.issuer()}/token", grant_type="client_credentials", audience="reports"
         )
         tokenward.server.ledger.tokens("a token of Authlib's", token)
+    assert claims_of(token["access_token"])["client_id"] == "strict"
 
 
 @pytest.mark.parametrize("audience", [None, "https://other.example"])
