@@ -56,7 +56,7 @@ MARKS = {
 NAMED = "not clients and not browser and not fuzz"
 """What runs of the tests that somebody names."""
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
-PROGRAMS = frozenset({"attacks", "bootstrap", "cli", "practice", "stories"})
+PROGRAMS = frozenset({"attacks", "bench", "bootstrap", "cli", "practice", "stories"})
 """The folders whose tests start and stop whole programs: a tier of their own."""
 
 NO_TESTS = 5

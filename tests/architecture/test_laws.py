@@ -12,6 +12,7 @@ from tests.architecture import laws
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "tokenward"
 BOOTSTRAP = ROOT / "bootstrap"
+BENCH = ROOT / "bench"
 STARTS_ON_OLD_PYTHONS = [
     ROOT / "tokenward",
     BOOTSTRAP / "__init__.py",
@@ -60,24 +61,25 @@ def test_only_the_policy_authorizes():
 
 
 def test_no_module_is_too_long_to_be_read():
-    check_lawful(laws.is_too_long, [*python(SOURCE), *python(BOOTSTRAP)])
+    check_lawful(laws.is_too_long, [*python(SOURCE), *python(BOOTSTRAP), *python(BENCH)])
 
 
 def test_every_module_says_what_it_is_about():
     tests = [path for path in python(ROOT / "tests") if path.read_text().strip()]
-    paths = [*python(SOURCE), *python(BOOTSTRAP), *tests]
+    paths = [*python(SOURCE), *python(BOOTSTRAP), *python(BENCH), *tests]
     check_lawful(laws.has_no_opening, paths)
 
 
 def test_every_package_opens_with_its_law():
-    packages = [path for path in python(SOURCE) if path.name == "__init__.py"]
+    code = [*python(SOURCE), *python(BENCH)]
+    packages = [path for path in code if path.name == "__init__.py"]
     # A plug-in may be a folder of its own; its law is the contract above it.
     lawful = [path for path in packages if path.parent.parent.name not in PLUG_INS]
     check_lawful(laws.has_no_law, [path for path in lawful if path.parent != SOURCE])
 
 
 def test_every_name_says_what_is_inside():
-    named = [path for path in project() if {"src", "tests", "bootstrap"} & set(path.parts)]
+    named = [path for path in project() if {"src", "tests", "bootstrap", "bench"} & set(path.parts)]
     parts = {part for path in named for part in (path.stem, *path.relative_to(ROOT).parts[:-1])}
     assert {part for part in parts if part.strip("_") in laws.SAYING_NOTHING} == set()
 

@@ -140,6 +140,16 @@ def test_the_tests_need_more_and_get_it_into_the_same_place(checkout):
     assert checkout.start("test").stderr == checkout.start("dev").stderr == ""
 
 
+@pytest.mark.parametrize("command", ["bench", "soak"])
+def test_what_measures_needs_what_the_tests_need(checkout, command):
+    checkout.lock(wheel(checkout.packages, "1.0"), dev=wheel(checkout.packages, "2.0.0"))
+    (checkout.folder / "bench").mkdir()
+    (checkout.folder / "bench" / f"{command}.py").write_text(
+        "import sys, demo\nprint(demo.VERSION, sys.argv[1:])\n"
+    )
+    assert checkout.start(command, "--quick").stdout == "2.0.0 ['--quick']\n"
+
+
 def test_a_new_lock_file_is_installed_at_the_next_start(checkout):
     assert '"1.0"' in checkout.start("dev").stdout
     checkout.lock(wheel(checkout.packages, "2.0.0"))
