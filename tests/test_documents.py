@@ -1,9 +1,11 @@
 """The documents: every link leads somewhere, every list is complete, every example has its test."""
 
+import asyncio
 import json
 import re
 
 import httpx2
+import psycopg
 import pytest
 
 from tests import reference
@@ -11,9 +13,11 @@ from tests.cli import reference as commands
 from tests.dev import command
 from tests.docs import ROOT, examples
 from tests.pasting import unmarked
+from tokenward.clock import now
 from tokenward.jose.keys import SigningKey
 from tokenward.server.doors import paths
 from tokenward.server.settings import load
+from tokenward.server.stores import open_store
 
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
@@ -286,7 +290,44 @@ def test_the_configuration_of_that_page_knows_it(tmp_path):
     assert 'did you mean "url"?' in refused.err
 
 
-@pytest.mark.parametrize("page", [UPSTREAM, MOBILE])
+# ── how to run several ───────────────────────────────────────────────────────────────────────────
+
+SEVERAL = "docs/howto/run-several.md"
+
+
+def test_the_store_and_the_cache_of_that_page_would_do(tmp_path):
+    found = examples(SEVERAL)
+    top = found["postgresql"].code + found["redis"].code
+    reports = REPORTS.replace('store  = "sqlite:tokenward.db"\n', top)
+    caller = '[callers.robot]\nproof = "jwt"\nissuer = "https://x.example.com"\naudience = "us"\n'
+    (tmp_path / "tokenward.toml").write_text(reports + caller + RULE.format("robot"))
+    environ = {"DATABASE_PASSWORD": "x%20y", "REDIS_PASSWORD": "z", "ENCRYPTION_KEY": "k" * 43}
+    checked = command("check", "--json", cwd=tmp_path, environ=environ)
+    assert (checked.code, checked.json.get("warnings")) == (0, []), checked.out
+
+
+def test_the_roles_of_that_page_are_made_as_it_says(postgresql, tmp_path):
+    role, database = examples(SEVERAL)["roles"].text({"…": "secret"}).strip().splitlines()
+    with psycopg.connect(postgresql.url("postgres"), autocommit=True) as db:
+        db.execute(role.replace("tokenward", "several").encode())
+        db.execute(database.replace("tokenward", "several").encode())
+    url = f"postgresql://several:secret@127.0.0.1:{postgresql.port}/several"
+
+    async def used():
+        store = open_store(url, now)
+        await store.open()
+        await store.shelf.put("key", b"value", until=None)
+        kept = await store.shelf.get("key")
+        await store.close()
+        return kept
+
+    assert asyncio.run(used()) == b"value"
+    with psycopg.connect(postgresql.url("postgres"), autocommit=True) as db:
+        db.execute("DROP DATABASE several")
+        db.execute("DROP ROLE several")
+
+
+@pytest.mark.parametrize("page", [UPSTREAM, MOBILE, SEVERAL])
 def test_whatever_these_pages_show_is_run(page):
     here = (ROOT / "tests/test_documents.py").read_text("utf-8")
     assert [name for name in examples(page) if f'"{name}"' not in here] == []

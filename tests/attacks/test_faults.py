@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 import sqlite3
 import stat
@@ -75,40 +76,68 @@ def test_a_store_locked_for_a_moment_is_waited_for_and_for_long_is_503(labs):
     assert server.end(signal.SIGTERM) == 0
 
 
+class Disk:
+    """A small disk that can be filled: one of its own if we may have one, or else a limit."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.filler = folder / "filler"
+        mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", folder]
+        self.mounted = False
+        with suppress(OSError):
+            self.mounted = subprocess.run(mount, check=False, capture_output=True).returncode == 0
+
+    def fill(self, process):
+        """No file of this process can grow any more."""
+        if not self.mounted:
+            self._limit(process, 0)
+            return
+        descriptor = os.open(self.filler, os.O_CREAT | os.O_WRONLY)
+        for size in (65_536, 4_096, 1):
+            with suppress(OSError):
+                while os.write(descriptor, b"x" * size):
+                    pass
+        os.close(descriptor)
+
+    def clear(self, process):
+        if self.mounted:
+            self.filler.unlink()
+        else:
+            self._limit(process, 1 << 30)
+
+    def end(self):
+        if self.mounted:
+            subprocess.run(["umount", "-l", self.folder], check=True)
+
+    def _limit(self, process, size):
+        _, hard = resource.prlimit(process.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (size, hard))
+
+
 @pytest.fixture
 def disk(tmp_path):
-    """A disk of four megabytes."""
     folder = tmp_path / "lab"
     folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", folder]
-    with suppress(OSError):
-        if subprocess.run(mount, check=False, capture_output=True).returncode == 0:
-            yield folder
-            subprocess.run(["umount", "-l", folder], check=True)
-            return
-    pytest.skip("only root can make a small disk here")
+    disk = Disk(folder)
+    yield disk
+    disk.end()
 
 
 def test_a_full_disk_is_503_and_whatever_needs_none_goes_on(disk, labs):
     server = labs().server.start()
     kept = server.post().token
-    filler = os.open(disk / "filler", os.O_CREAT | os.O_WRONLY)
-    for size in (65_536, 4_096, 1):
-        with suppress(OSError):
-            while os.write(filler, b"x" * size):
-                pass
+    disk.fill(server.child)
     assert server.revoke(kept).error == (503, "temporarily_unavailable")
     assert server.post().status == 200
     assert server.live(kept)
     assert server.ask("GET", "/.well-known/jwks.json").status == 200
     assert server.ask("GET", "/livez").status == 200
     ready = server.ask("GET", "/readyz").status
-    os.ftruncate(filler, 0)
-    os.close(filler)
+    disk.clear(server.child)
     assert server.revoke(kept).status == 200
     assert not server.live(kept)
     assert server.end(signal.SIGTERM) == 0
-    for line in (disk / "audit.jsonl").read_text().splitlines():
+    for line in (disk.folder / "audit.jsonl").read_text().splitlines():
         json.loads(line)
     assert ready == 503, "it says it is ready although it can keep nothing"
 
