@@ -161,7 +161,7 @@ ERRORS = [
     (top(f'encryption_key = "{KEY}"\nencryption_key_file = "k"'), "_file", "are two keys"),
     (top("audit = 3"), "audit", "must be a table"),
     (top('audit = { to = "" }'), "audit.to", 'must be "stdout" or the path of a file'),
-    (top('audit = { mode = "before" }'), "audit.mode", "comes with a later version"),
+    (top('audit = "before"'), "audit.mode", "needs a file: say to ="),
     (top('audit = { mode = "beside" }'), "audit.mode", 'must be one of "behind"'),
     (top('issuer = "https://x.example.com"'), "issuer", "is short for [issuers.main]"),
     # issuers

@@ -1,11 +1,16 @@
 """The audit trail: every event, in order, in batches, and none is ever lost."""
 
 import asyncio
+import errno
 import json
+import os
 import stat
+import threading
+import time
 
 import pytest
 
+from tests.servers import until
 from tokenward.oauth.errors import TemporarilyUnavailable
 from tokenward.server import trail as trails
 from tokenward.server.trail import Trail
@@ -68,3 +73,147 @@ async def test_when_there_is_room_again_those_who_waited_go_on(tmp_path, monkeyp
     await asyncio.gather(*(trail.record({"n": number}) for number in range(100)))
     await trail.close()
     assert len((tmp_path / "audit.jsonl").read_text().splitlines()) == 100
+
+
+# ── before ──
+
+
+async def test_before_an_event_is_on_the_disk_when_it_has_been_recorded(tmp_path):
+    trail = Trail(str(tmp_path / "audit.jsonl"), before=True)
+    await trail.open()
+    await trail.record({"n": 1})
+    assert (tmp_path / "audit.jsonl").read_text() == '{"n":1}\n'
+    await trail.close()
+
+
+async def test_before_those_who_come_in_the_meantime_share_one_fsync(tmp_path, monkeypatch):
+    synced = []
+    fsync = os.fsync
+
+    def counted(file):
+        time.sleep(0.02)  # a disk, so that the others come in the meantime
+        synced.append(file)
+        fsync(file)
+
+    trail = Trail(str(tmp_path / "audit.jsonl"), before=True)
+    await trail.open()
+    monkeypatch.setattr(os, "fsync", counted)
+    await asyncio.gather(*(trail.record({"n": number}) for number in range(500)))
+    assert len(synced) <= 3
+    assert len((tmp_path / "audit.jsonl").read_text().splitlines()) == 500
+    await trail.close()
+
+
+async def test_before_one_who_leaves_takes_nobody_along(tmp_path):
+    trail = Trail(str(tmp_path / "audit.jsonl"), before=True)
+    await trail.open()
+    many = [asyncio.create_task(trail.record({"n": number})) for number in range(10)]
+    await asyncio.sleep(0)
+    many[3].cancel()
+    ended = await asyncio.gather(*many, return_exceptions=True)
+    assert [it for it in ended if it is not None] == [ended[3]]
+    assert len((tmp_path / "audit.jsonl").read_text().splitlines()) == 10
+    await trail.close()
+
+
+class Disk:
+    """A file system with room for so many bytes, and ``os.write`` as it is when it is full."""
+
+    def __init__(self, monkeypatch, room):
+        self.room = room
+        self.write = os.write
+        monkeypatch.setattr(os, "write", self)
+
+    def __call__(self, file, data):
+        if not self.room:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        written = self.write(file, data[: self.room])
+        self.room -= written
+        return written
+
+
+@pytest.mark.parametrize("room", range(0, 40, 3))
+async def test_before_a_full_disk_refuses_and_leaves_no_torn_line(tmp_path, monkeypatch, room):
+    trail = Trail(str(tmp_path / "audit.jsonl"), before=True)
+    await trail.open()
+    disk = Disk(monkeypatch, room)
+    ended = await asyncio.gather(
+        *(trail.record({"first": n}) for n in range(3)),
+        *(trail.record({"second": n}) for n in range(3)),
+        return_exceptions=True,
+    )
+    assert {type(it) for it in ended} == {TemporarilyUnavailable}
+    with pytest.raises(TemporarilyUnavailable):
+        await trail.ping()
+    disk.room = 1_000_000
+    await trail.record({"n": "after"})
+    await trail.ping()
+    await trail.close()
+    lines = [json.loads(it) for it in (tmp_path / "audit.jsonl").read_text().splitlines()]
+    assert lines[-1] == {"n": "after"}
+    (told,) = (it for it in lines if it.get("event") == "audit")
+    assert (told["outcome"], told["refused"]) == ("interrupted", 6)
+
+
+async def test_before_a_disk_that_hangs_is_not_waited_for_for_ever(tmp_path, monkeypatch):
+    monkeypatch.setattr(trails, "PATIENCE_SECONDS", 0.05)
+    trail = Trail(str(tmp_path / "audit.jsonl"), before=True)
+    await trail.open()
+    go_on = threading.Event()
+    monkeypatch.setattr(os, "fsync", lambda _: go_on.wait(10))
+    with pytest.raises(TemporarilyUnavailable):
+        await trail.record({"n": 1})
+    go_on.set()
+    await trail.close()
+
+
+async def test_before_what_cannot_be_synced_is_no_place_for_it(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    with pytest.raises(OSError, match="Invalid argument"):
+        await Trail(str(tmp_path / "pipe"), before=True).open()
+    os.close(reader)
+
+
+# ── logrotate ──
+
+
+@pytest.mark.parametrize("before", [True, False])
+@pytest.mark.parametrize("created", [True, False])
+async def test_a_file_that_was_moved_is_followed_by_a_new_one(tmp_path, before, created):
+    path = tmp_path / "audit.jsonl"
+    trail = Trail(str(path), before=before)
+    await trail.open()
+    await trail.record({"n": 1})
+    await until(path.read_text)
+    path.rename(tmp_path / "audit.jsonl.1")
+    if created:
+        path.touch(0o600)
+    await trail.record({"n": 2})
+    await trail.close()
+    assert (tmp_path / "audit.jsonl.1").read_text() == '{"n":1}\n'
+    assert path.read_text() == '{"n":2}\n'
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+async def test_where_no_new_file_can_be_made_the_moved_one_goes_on(tmp_path, caplog):
+    path = tmp_path / "audit.jsonl"
+    trail = Trail(str(path), before=True)
+    await trail.open()
+    path.rename(tmp_path / "audit.jsonl.1")
+    path.mkdir()
+    await trail.record({"n": 1})
+    await trail.close()
+    assert (tmp_path / "audit.jsonl.1").read_text() == '{"n":1}\n'
+    assert "goes on there" in caplog.text
+
+
+async def test_a_file_that_was_deleted_for_good_refuses(tmp_path):
+    path = tmp_path / "audit.jsonl"
+    trail = Trail(str(path), before=True)
+    await trail.open()
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(TemporarilyUnavailable):
+        await trail.record({"n": 1})
+    await trail.close()

@@ -23,7 +23,7 @@ from tokenward.server.broker import Broker
 from tokenward.server.denylist import DenyList
 from tokenward.server.endpoints import Endpoint
 from tokenward.server.endpoints.get_token import GetTokenEndpoint
-from tokenward.server.endpoints.health import HealthEndpoint, ReadinessEndpoint
+from tokenward.server.endpoints.health import HealthEndpoint, ReadinessEndpoint, Signing
 from tokenward.server.grants import GrantType
 from tokenward.server.grants.client_credentials import ClientCredentials
 from tokenward.server.grants.jwt_bearer import JwtBearer
@@ -63,7 +63,8 @@ class Server:
     brokers: dict[str, Broker] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.trail = Trail(self.settings.audit.to)
+        audit = self.settings.audit
+        self.trail = Trail(audit.to, before=audit.mode == "before")
         self.store = open_store(self.settings.store, self.clock)
         self.redis = open_cache(self.settings.cache, self.clock) if self.settings.cache else None
 
@@ -111,7 +112,13 @@ class Server:
             doors.GET_TOKEN: GetTokenEndpoint(issuance=issuance, audit=audit),
             doors.HEALTH: HealthEndpoint(),
             doors.LIVE: HealthEndpoint(),
-            doors.READY: ReadinessEndpoint((self.store.ping, self.trail.ping)),
+            doors.READY: ReadinessEndpoint(
+                {
+                    "store": self.store.ping,
+                    "audit": self.trail.ping,
+                    "keys": Signing(tuple(rings.values())).ping,
+                }
+            ),
         }
         for name, issuer in settings.issuers.items():
             routes |= doors.of_issuer(

@@ -18,7 +18,7 @@ from tokenward.server.settings.rules import read_rules
 from tokenward.server.settings.subjects import SubjectSettings
 from tokenward.server.settings.tokens import TokenSettings, read_tokens
 from tokenward.server.stores import WrongStore, open_cache, open_store
-from tokenward.server.values import Choice, Wrong, refusal, tables, text
+from tokenward.server.values import Wrong, refusal, tables, text
 
 LARGEST_PORT = 65_535
 
@@ -80,13 +80,6 @@ def key_text(value: object) -> str:
     if not _KEY.fullmatch(text(value)):
         raise Wrong("must be 32 bytes in base64url: 43 letters, digits, - and _")
     return text(value)
-
-
-def audit_mode(value: object) -> str:
-    """``behind``, until there is another."""
-    if value == "before":
-        raise Wrong('"before" comes with a later version', 'mode = "behind"')
-    return Choice(("behind",))(value)
 
 
 def audit_table(value: object) -> Mapping[str, object]:
@@ -169,12 +162,15 @@ class AuditSettings:
     to: str = "stdout"
     """Where it goes, one JSON object a line: `stdout`, or the path of a file."""
 
-    mode: Annotated[Literal["behind"], audit_mode] = "behind"
-    """`behind`: written in batches, at most 50 ms after the answer."""
+    mode: Literal["behind", "before"] = "behind"
+    """`behind`: written in batches, at most 50 ms after the answer. `before`: on the disk before
+    the answer leaves, which costs each answer the time of an `fsync`; needs a file."""
 
     def __post_init__(self) -> None:
         if not self.to:
             raise ValueError('to: must be "stdout" or the path of a file')
+        if self.mode == "before" and self.to == "stdout":
+            raise ValueError('mode: "before" needs a file: say to = "/var/log/tokenward.jsonl"')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
