@@ -80,8 +80,8 @@ def test_a_configuration_is_used_or_refused_in_words(tmp_path, name):
 
 @pytest.mark.parametrize(
     "key",
-    [b"short", b"\xff" * 43, b"", b"A" * 44 + b"\n" + b"B" * 44],
-    ids=["short", "binary", "empty", "two lines"],
+    [b"short", b"\xff" * 43, b"", b"A" * 44 + b"\n" + b"B" * 43],
+    ids=["short", "binary", "empty", "two lines, one too long"],
 )
 def test_an_encryption_key_that_is_none_is_refused_in_words(tmp_path, key):
     (tmp_path / "t.db.key").write_bytes(key)

@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import stat
+from base64 import urlsafe_b64encode
 
 import pytest
 
@@ -9,6 +10,7 @@ from tokenward.server.seal import Seal, SealBroken
 
 KEY = bytes(range(32))
 OTHER = bytes(range(1, 33))
+NEW, OLD = (urlsafe_b64encode(key).decode() for key in (OTHER, KEY))
 
 
 def test_what_was_sealed_is_read_back():
@@ -38,7 +40,21 @@ def test_anything_else_is_refused(key, place, spoil):
         Seal.of(key).open(spoil(sealed), place)
 
 
-@pytest.mark.parametrize("text", ["", "short", "a" * 42, "ä" * 43])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        " , ",
+        "short",
+        "a" * 42,
+        "ä" * 43,
+        NEW + OLD,
+        f"{NEW} short",
+        f"{NEW};{OLD}",
+        "+" * 43,
+        " ".join([NEW] * 9),
+    ],
+)
 def test_a_key_that_is_none_is_refused(text):
     with pytest.raises(ValueError, match=r"."):
         Seal.from_text(text)
@@ -54,5 +70,35 @@ def test_a_key_file_is_made_once_and_for_its_owner_only(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_the_key_does_not_show():
-    assert KEY.hex() not in repr(Seal.of(KEY))
+@pytest.mark.parametrize("between", [" ", "\n", ", ", ",", "\r\n\t"])
+def test_the_first_of_several_keys_seals_and_all_of_them_open(between):
+    before, after = Seal.from_text(OLD), Seal.from_text(NEW)
+    while_both = Seal.from_text(f"{NEW.rstrip('=')}{between}{OLD}\n")
+    old, new = before.close(b"a secret", "ring"), while_both.close(b"a secret", "ring")
+
+    assert while_both.open(old, "ring") == while_both.open(new, "ring") == b"a secret"
+    assert (while_both.is_stale(old, "ring"), while_both.is_stale(new, "ring")) == (True, False)
+    assert after.open(new, "ring") == b"a secret"
+    with pytest.raises(SealBroken, match="another encryption key"):
+        after.open(old, "ring")
+    with pytest.raises(SealBroken, match="another encryption key"):
+        before.is_stale(new, "ring")
+    with pytest.raises(SealBroken):
+        while_both.open(old, "elsewhere")
+
+
+def test_a_key_file_may_hold_several(tmp_path):
+    path = tmp_path / "seal.key"
+    path.write_text(f"{NEW}\n{OLD}\n")
+    path.chmod(0o600)
+    assert Seal.from_file(path).open(Seal.of(KEY).close(b"x", "here"), "here") == b"x"
+    assert not Seal.from_file(path).is_stale(Seal.of(OTHER).close(b"x", "here"), "here")
+
+    path.write_text(f"{NEW}\n# {OLD}\n")
+    with pytest.raises(SealBroken, match="something else than encryption keys"):
+        Seal.from_file(path)
+
+
+def test_the_keys_do_not_show():
+    shown = repr(Seal.of(KEY, OTHER))
+    assert not any(said in shown for said in (KEY.hex(), OTHER.hex(), OLD, NEW))

@@ -150,6 +150,19 @@ def test_a_small_file_leaves_the_rest_to_the_defaults(tmp_path):
     assert settings.warnings == ()
 
 
+def test_encryption_keys_come_from_the_environment_or_as_a_credential_of_systemd(tmp_path):
+    new, old = "n" * 43, "o" * 43
+    environ = {"KEYS": f"{new} {old}", "CREDENTIALS_DIRECTORY": "/run/credentials/x"}
+    minimal = '[callers.a]\nproof = "client_secret"\nsecrets = ["sha256:' + "0" * 64 + '"]\n'
+    given = load(written(tmp_path, 'encryption_key = "${KEYS}"\n' + minimal), environ)
+    assert given.encryption_key == f"{new} {old}"
+    assert old not in repr(given)
+    assert new not in repr(given)
+    named = 'encryption_key_file = "${CREDENTIALS_DIRECTORY}/encryption.key"\n'
+    settings = load(written(tmp_path, named + minimal), environ)
+    assert settings.encryption_key_file == "/run/credentials/x/encryption.key"
+
+
 @pytest.mark.parametrize(
     ("says", "host", "port"),
     [

@@ -158,6 +158,7 @@ ERRORS = [
     (top('cache = "memory:"'), "cache", "is no cache we know"),
     (top('cache = "redis://:hunter2@h:port"'), "cache", "cannot be read"),
     (top('encryption_key = "${SECRET}"'), "encryption_key", "32 bytes in base64url"),
+    (top(f'encryption_key = "{KEY} short"'), "encryption_key", "the new one first"),
     (top(f'encryption_key = "{KEY}"\nencryption_key_file = "k"'), "_file", "are two keys"),
     (top("audit = 3"), "audit", "must be a table"),
     (top('audit = { to = "" }'), "audit.to", 'must be "stdout" or the path of a file'),

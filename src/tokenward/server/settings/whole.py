@@ -10,6 +10,7 @@ from tokenward.server.config import Problem, Report, fill, spelled
 from tokenward.server.policy import Rule
 from tokenward.server.proxy import Proxy
 from tokenward.server.registry import Registered
+from tokenward.server.seal import Seal
 from tokenward.server.settings.callers import check_defaults, read_callers
 from tokenward.server.settings.clients import Metadata
 from tokenward.server.settings.issuers import IssuerSettings, read_issuers
@@ -24,7 +25,6 @@ LARGEST_PORT = 65_535
 
 _LISTEN = re.compile(r"(?P<host>[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):(?P<port>[0-9]{1,5})")
 _PASSWORD = re.compile(r"//[^/@]*:[^/@]+@")
-_KEY = re.compile(r"[A-Za-z0-9_-]{43}=?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,9 +76,14 @@ def cache_url(value: object) -> str:
 
 
 def key_text(value: object) -> str:
-    """32 bytes as base64url."""
-    if not _KEY.fullmatch(text(value)):
-        raise Wrong("must be 32 bytes in base64url: 43 letters, digits, - and _")
+    """One or several keys of 32 bytes as base64url."""
+    try:
+        Seal.from_text(text(value))
+    except ValueError:
+        raise Wrong(
+            "must be 32 bytes in base64url: 43 letters, digits, - and _",
+            "while one key takes the place of another: both, the new one first, a space between",
+        ) from None
     return text(value)
 
 
@@ -114,10 +119,12 @@ class ServerTable:
     """Address and port, `127.0.0.1:8080` unless said. The variable `PORT` changes the port."""
 
     encryption_key: Annotated[str, key_text] = field(default="", repr=False)
-    """What secrets at rest are sealed with: 32 bytes in base64url, as `"${NAME}"`."""
+    """What secrets at rest are sealed with: 32 bytes in base64url, as `"${NAME}"`. Several, with
+    white space between, while one takes the place of another: the first seals, all open."""
 
     encryption_key_file: str = ""
-    """The same key in a file, which is made if there is none; beside the database unless said."""
+    """The same in a file, one key a line, which is made if there is none; beside the database
+    unless said. systemd hands one over as `"${CREDENTIALS_DIRECTORY}/encryption.key"`."""
 
     def __post_init__(self) -> None:
         if self.encryption_key and self.encryption_key_file:
@@ -125,7 +132,8 @@ class ServerTable:
         given = self.encryption_key or self.encryption_key_file
         if self.store.lower().startswith("postgres") and not given:
             raise ValueError(
-                "store: needs an encryption_key, which all who share the database know"
+                "store: needs an encryption_key or encryption_key_file, which all who share the "
+                'database know: encryption_key = "${ENCRYPTION_KEY}"'
             )
 
 
