@@ -179,6 +179,84 @@ def test_a_request_in_two_pieces_is_answered_like_one(both, cut):
     assert answers[0].json | {"id": ""} == answers[1].json | {"id": ""}
 
 
+# ── the same head again ──────────────────────────────────────────────────────────────────────────
+
+
+POST = request("POST", "/token", FORM, body=b"a=b")
+AGAIN = {
+    "twice": [GET, GET, GET],
+    "another body of that length": [POST, POST[:-1] + b"c", POST],
+    "a body that begins like a request": [POST, POST[:-3] + b"GET", POST],
+    "another body": [POST, request("POST", "/token", FORM, body=b"a=bc"), POST],
+    "another head between": [GET, request(path="/jwks"), GET, GET],
+    "a head that only begins so": [GET, GET[:-2] + b"A: b\r\n\r\n", GET],
+    "another method between": [GET, HEAD, GET, HEAD],
+    "a refusal between": [POST, request("POST", "/nowhere", body=b"a=b"), POST],
+    "the usual way between": [
+        POST,
+        request("POST", "/token", "Transfer-Encoding: chunked") + b"1\r\na\r\n0\r\n\r\n",
+        POST,
+        POST,
+    ],
+    "two at once between": [GET, GET + GET, GET],
+    "half of it, then the rest": [POST, POST[:-2], POST[-2:], POST],
+    "half a head, then the rest": [GET, GET[:9], GET[9:], GET],
+    "one byte more": [GET, GET + b"G", GET[1:], GET],
+    "empty lines before": [b"\r\n\r\n" + POST, POST, b"\r\n\r\n" + POST],
+    "something slow": [request(path="/slow?0.01")] * 3,
+    "something slow, then fast": [request(path="/slow?0.01"), GET, request(path="/slow?0"), GET],
+    "a page of ours": [request("GET", "/token", HOME_PAGE)] * 3,
+    "two credentials": [request("GET", "/token", "Authorization: a", "Authorization: b")] * 3,
+    "metadata, and unchanged": [
+        request(path="/jwks"),
+        request("GET", "/jwks", 'If-None-Match: "1"'),
+        request(path="/jwks"),
+        request("GET", "/jwks", 'If-None-Match: "1"'),
+    ],
+    "a mistake of ours": [request(path="/broken")] * 2,
+    "a close": [GET, request("GET", "/token", "Connection: close")],
+}
+
+
+@pytest.mark.parametrize("said", AGAIN.values(), ids=AGAIN)
+def test_the_same_head_means_the_same_again(both, said):
+    """Each part is sent once what is whole by then has been answered."""
+
+    def talk(url):
+        told = []
+        with Wire(url) as wire:
+            for part in said:
+                wire.say(part)
+                time.sleep(0.03)
+            wire.closed()
+            told = wire.buffer
+        told = re.sub(rb"(?m)^date: .*\r\n", b"", told)
+        return re.sub(rb'(x-request-id: |"(?:request_)?id": ")[0-9a-f]{16}', rb"\1id", told)
+
+    with ThreadPoolExecutor(2) as pool:
+        fast, usual = pool.map(talk, both)
+    assert fast == usual
+    assert fast.count(b"HTTP/1.1 ") >= 2
+
+
+def test_a_head_that_came_before_is_not_read_again():
+    echo = Echo()
+    with serving(front(routes={"/token": echo})) as url, Wire(url) as wire:
+        for body in (b"a=b", b"a=c", b"a=d"):
+            assert wire.say(request("POST", "/token", FORM, body=body)).hear().status == 200
+    assert [received.body for received in echo.seen] == [b"a=b", b"a=c", b"a=d"]
+    assert echo.seen[2].headers is echo.seen[1].headers is echo.seen[0].headers
+    assert len({received.id for received in echo.seen}) == 3
+
+
+def test_another_connection_knows_nothing_of_it():
+    echo = Echo()
+    with serving(front(routes={"/token": echo})) as url:
+        for _ in range(2):
+            assert ask(url).status == 200
+    assert echo.seen[1].headers is not echo.seen[0].headers
+
+
 # ── the lane is used, and left ───────────────────────────────────────────────────────────────────
 
 

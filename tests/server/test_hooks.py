@@ -8,6 +8,7 @@ import pytest
 
 from tests.server.toys import LANES, Echo, Slow, Wire, ask, eventually, front, request
 from tokenward.server.bounds import Limits, household
+from tokenward.server.proxy import Proxy, networks
 from tokenward.server.serve import serving
 
 
@@ -94,6 +95,15 @@ def test_the_welcome_are_asked_for_once_per_request(lane):
 def test_pages_are_behind_the_same_door(lane):
     with serving(lane(front(pages=pages, admit=Door(1)))) as url:
         assert ask(url, path="/page").status == 429
+
+
+def test_behind_a_proxy_of_ours_it_is_the_client_who_asks_too_often(lane):
+    door = Door()
+    proxy = Proxy(trusted=networks(["127.0.0.1"]))
+    with serving(lane(front(admit=door, proxy=proxy))) as url:
+        for said in (["X-Forwarded-For: 192.0.2.9"], [], ["X-Forwarded-For: 192.0.2.7"] * 2):
+            ask(url, "GET", "/token", *said)
+    assert door.asked == ["192.0.2.9", "127.0.0.1", "127.0.0.1"]
 
 
 # Who is told

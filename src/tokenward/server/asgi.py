@@ -7,19 +7,12 @@ be done at the start; whatever goes wrong inside, the answer does not say.
 import asyncio
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from random import getrandbits
 from time import perf_counter
 
 from tokenward.oauth.errors import OAuthError, TemporarilyUnavailable
-from tokenward.server.bodies import (
-    Application,
-    Body,
-    Gone,
-    Message,
-    Receive,
-    Scope,
-    Send,
-)
+from tokenward.server.bodies import Application, Body, Gone, Message, Receive, Scope, Send
 from tokenward.server.endpoints import Endpoint, errors
 from tokenward.server.hooks import Admit, Hook, Seen, lifespan, nothing, too_often
 from tokenward.server.http import JSON, Answer, Received
@@ -79,8 +72,7 @@ class Front:
         self._standing = _STANDING + (_HTTPS_ONLY if https else ())
         self._last: dict[bytes, tuple[Pairs, Pairs]] = {}
         self._origins = permissions(origins)
-        self._routes = self._compile()
-        self._hot = {route.raw: route for route in self._routes.values()}
+        self._compile()
         self.longest = longest
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -97,7 +89,9 @@ class Front:
         unread = length != b"0" or b"transfer-encoding" in headers
         id = f"{getrandbits(64):016x}"
         route = self._routes.get(path)
-        refused = self.refused((scope.get("client") or ("",))[0])
+        refused = None
+        if self._admit is not None:
+            refused = self.refused(_received(scope, fields, headers, b"", id))
         if refused is None and route is None and self._pages is not None and plain(path, raw):
             await self._page(self._pages, scope, receive, send, id, began)
             return
@@ -147,11 +141,15 @@ class Front:
         await send({"type": "http.response.body", "body": b"" if method == "HEAD" else body})
         self.tell(route, method, status, began, id)
 
-    def refused(self, address: str) -> Answer | None:
+    def refused(self, received: Received) -> Answer | None:
         """What whoever asks too often hears; ``None`` for those who are welcome."""
-        if self._admit is None or (wait := self._admit(address)) <= 0:
+        if self._admit is None:
             return None
-        return too_often(wait)
+        if self._proxy is not None:
+            with suppress(OAuthError):  # nobody knows where it came from, so it is the proxy's
+                received = self._proxy.told(received)
+        wait = self._admit(received.address)
+        return too_often(wait) if wait > 0 else None
 
     def tell(self, route: Route | None, method: str, status: int, began: float, id: str) -> None:
         """Tell whoever watches that an answer was given."""
@@ -233,8 +231,10 @@ class Front:
             await send({"type": "http.response.body", "body": body})
         self.tell(None, scope["method"], status, began, id)
 
-    def _compile(self) -> dict[str, Route]:
-        return {path: Route.to(path, endpoint) for path, endpoint in self._endpoints.items()}
+    def _compile(self) -> None:
+        routes = [Route.to(path, endpoint) for path, endpoint in self._endpoints.items()]
+        self._routes = {route.path: route for route in routes}
+        self._hot = {route.raw: route for route in routes}
 
     async def _other(self, kind: str, receive: Receive, send: Send) -> None:
         match kind:
@@ -247,8 +247,7 @@ class Front:
 
     async def _begin(self) -> None:
         await self._start()
-        self._routes = self._compile()
-        self._hot = {route.raw: route for route in self._routes.values()}
+        self._compile()
 
 
 def _received(

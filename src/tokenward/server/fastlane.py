@@ -11,52 +11,94 @@ another, an upgrade, an expectation, a page. An answer that has to wait becomes 
 other, with all that waits for it, cancels it or comes after it.
 """
 
-import asyncio
-from collections.abc import Coroutine, Generator, Sequence
-from contextvars import copy_context
-from http import HTTPStatus
+from collections.abc import Mapping
 from random import getrandbits
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from tokenward.server.asgi import Front
 from tokenward.server.bodies import Application, Receive, Scope, Send
-from tokenward.server.guard import Guard
+from tokenward.server.guard import IDLE, Guard
 from tokenward.server.http import Answer, Received
-from tokenward.server.routing import Route
+from tokenward.server.routing import Pairs, Route
+from tokenward.server.steps import Rest, Spare, enter, leave
+from tokenward.server.wire import beginning, encoded
 
 # What gives a request a meaning beyond its method, path, headers and a body of known length.
 _UNUSUAL = frozenset({b"expect", b"upgrade", b"transfer-encoding", b"trailer", b"http2-settings"})
 
-_STATUS = {
-    status.value: b"HTTP/1.1 %d %s\r\n" % (status.value, status.phrase.encode())
-    for status in HTTPStatus
-}
 _WITHOUT_LENGTH = (204, 304)
 _CLOSE = b"connection: close\r\n"
 
-_enter, _leave = asyncio.tasks._enter_task, asyncio.tasks._leave_task  # noqa: SLF001
-# Documented for those who carry coroutines otherwise than in tasks ("Extending asyncio").
+
+class Asked(NamedTuple):
+    """What the head of a request says; the same bytes say the same."""
+
+    route: Route
+    method: str
+    path: str
+    query: bytes
+    headers: Pairs
+    single: Mapping[bytes, bytes] | None
+    origin: bytes
+    leaving: bool
+    """The client wants no other answer after this one."""
+
+    unread: bool
+    """There is a body, or may be."""
 
 
 class FastLane(Guard):
     """One connection, with both lanes."""
 
     _route: Route | None = None
-    _spare: "_Spare | None" = None
-    _rest: "_Rest | None" = None
+    _asked: Asked | None = None
+    _spare: "Spare | None" = None
+    _rest: "Rest | None" = None
     _at_once = 0
+    _same = b""
+    _whole = 0
 
     def data_received(self, data: bytes) -> None:
-        self._at_once = 0
+        """Read what came; who asks again with the head of last time need not be read again.
+
+        Clients that keep a connection mostly write the same head on it, byte for byte. What it
+        means was found out the last time, and ``_asked`` is that.
+        """
+        front: Any = self.app
+        if (
+            len(data) == self._whole
+            and self._phase is IDLE
+            and (asked := self._asked) is not None
+            and data.startswith(self._same)
+            and not self.flow.write_paused
+            and front.route(asked.route.raw) is asked.route
+        ):
+            self._at_once = 0
+            self._answer(front, asked, data[len(self._same) :])
+            return
+        self._at_once, self._whole = 0, 0
         super().data_received(data)
+        if self._at_once == 1 and self._phase is IDLE:
+            self._remember(data)
+
+    def _remember(self, data: bytes) -> None:
+        """The head of the request that this is, if it is no more and no less than one."""
+        head = data.find(b"\r\n\r\n") + 4
+        length = int(self._head.fields.get(b"content-length", b"0"))
+        if head >= 4 and len(data) == head + length:  # noqa: PLR2004
+            self._same, self._whole = data[:head], len(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._spare is not None:
             self._spare.task.cancel()
         super().connection_lost(exc)
+
+    def on_message_begin(self) -> None:
+        self._asked = None
+        super().on_message_begin()
 
     def _begin(self) -> None:
         """Keep the request here until it is whole, if it may well be."""
@@ -85,44 +127,57 @@ class FastLane(Guard):
         if route is None:
             super().on_message_complete()
             return
-        front: Any = self.app
-        began = perf_counter()
         target, _, query = self.url.partition(b"?")
-        method = self.parser.get_method().decode()
-        fields, headers = self._head.fields, self.headers
-        id = f"{getrandbits(64):016x}"
-        origin = fields.get(b"origin", b"")
-        if (refused := front.refused(self._address)) is not None:
-            unread = fields.get(b"content-length", b"0") != b"0"
-            self._write(front, route, method, origin, refused, id, began, unread=unread)
-            return
-        received = Received(
-            method="GET" if method == "HEAD" else method,
+        fields, headers = self._head.fields, tuple(self.headers)
+        asked = self._asked = Asked(
+            route=route,
+            method=self.parser.get_method().decode(),
             path=target.decode(),
             query=query,
             headers=headers,
             single=fields if len(fields) == len(headers) else None,
-            body=b"".join(self._pieces),
-            address=self._address,
-            certificate=self._certificate,
-            id=id,
+            origin=fields.get(b"origin", b""),
+            leaving=not self.parser.should_keep_alive(),
+            unread=fields.get(b"content-length", b"0") != b"0",
         )
+        self._answer(self.app, asked, b"".join(self._pieces))
+
+    def _answer(self, front: Any, asked: Asked, body: bytes) -> None:
+        """Make the first step of the answer, and write it if that was the last."""
+        began, id = perf_counter(), f"{getrandbits(64):016x}"
+        route, method, path, query, headers, single, origin, leaving, unread = asked
+        received = Received(
+            "GET" if method == "HEAD" else method,
+            path,
+            query,
+            headers,
+            body,
+            self._address,
+            id,
+            self._certificate,
+            single,
+        )
+        if (refused := front.refused(received)) is not None:
+            self._write(front, route, method, origin, refused, id, leaving=leaving, unread=unread)
+            front.tell(route, method, refused.status, began, id)
+            return
         spare = self._spare
         if spare is None:
-            spare = self._spare = _Spare(self.loop)
+            spare = self._spare = Spare(self.loop)
         answering = front.answer(route, received)
-        _enter(self.loop, spare.task)
+        enter(self.loop, spare.task)
         try:
             waiting = spare.context.run(answering.send, None)
         except StopIteration as done:
             answer = done.value
         else:
-            rest = _Rest(answering, waiting)
+            rest = Rest(answering, waiting)
             self._wait_for(rest, _remaining(front, route, method, origin, rest, id, began))
             return
         finally:
-            _leave(self.loop, spare.task)
-        self._write(front, route, method, origin, answer, id, began)
+            leave(self.loop, spare.task)
+        self._write(front, route, method, origin, answer, id, leaving=leaving)
+        front.tell(route, method, answer.status, began, id)
 
     def _way(self) -> Route | None:
         """Where the request leads, if there is nothing unusual about it."""
@@ -152,43 +207,38 @@ class FastLane(Guard):
         origin: bytes,
         answer: Answer,
         id: str,
-        began: float,
         *,
+        leaving: bool,
         unread: bool = False,
     ) -> None:
         """The whole answer in one piece."""
         status, brought, body = answer
-        parts = [
-            _STATUS[status],
-            _encoded(self.server_state.default_headers),
-            _encoded(front.dressed(route, brought)),
-            b"x-request-id: %b\r\n" % id.encode(),
-        ]
-        if route.registered and origin:
-            parts.append(_encoded(front.permission(origin)))
-        leaving = self._stopping or not self.parser.should_keep_alive()
-        if unread:
-            leaving = True
-            parts.append(_CLOSE)
-        if status not in _WITHOUT_LENGTH:
-            parts.append(b"content-length: %d\r\n" % len(body))
-        if leaving and not unread:
-            parts.append(_CLOSE)
-        parts.append(b"\r\n")
-        if method != "HEAD":
-            parts.append(body)
-        self.transport.write(b"".join(parts))
+        head = beginning(status, self.server_state.default_headers, front.dressed(route, brought))
+        said = b"" if not (route.registered and origin) else encoded(front.permission(origin))
+        leaving = leaving or unread or self._stopping
+        self.transport.write(
+            b"%bx-request-id: %b\r\n%b%b%b%b\r\n%b"
+            % (
+                head,
+                id.encode(),
+                said,
+                _CLOSE if unread else b"",
+                b"" if status in _WITHOUT_LENGTH else b"content-length: %d\r\n" % len(body),
+                _CLOSE if leaving and not unread else b"",
+                b"" if method == "HEAD" else body,
+            )
+        )
         if leaving:
             self.transport.close()
         self._at_once += 1
         self.answered()
-        front.tell(route, method, status, began, id)
 
     # ── an answer that has to wait ──────────────────────────────────────────────────────────────
 
-    def _wait_for(self, rest: "_Rest", app: Application) -> None:
+    def _wait_for(self, rest: "Rest", app: Application) -> None:
         """From here on it is a request like any other, whose application has begun already."""
         self._rest = rest
+        self._whole = 0
         usual, self.app = self.app, app
         try:
             super()._begin()
@@ -209,7 +259,7 @@ class FastLane(Guard):
 
 
 def _remaining(
-    front: Front, route: Route, method: str, origin: bytes, rest: "_Rest", id: str, began: float
+    front: Front, route: Route, method: str, origin: bytes, rest: "Rest", id: str, began: float
 ) -> Application:
     """The rest of an answer, as an application."""
 
@@ -217,57 +267,3 @@ def _remaining(
         await front.reply(send, route, method, origin, await rest, id, began)
 
     return application
-
-
-class _Spare:
-    """A task that waits for work, and until then lends its name to first steps."""
-
-    __slots__ = ("context", "task", "work")
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.context = copy_context()
-        self.work: asyncio.Future[Coroutine[Any, Any, None]] = loop.create_future()
-        self.task = loop.create_task(_do(self.work), context=self.context)
-
-
-async def _do(work: "asyncio.Future[Coroutine[Any, Any, None]]") -> None:
-    await (await work)
-
-
-class _Rest:
-    """A coroutine that has made its first step, and what it then began to wait for."""
-
-    __slots__ = ("_coroutine", "_waiting")
-
-    def __init__(self, coroutine: Coroutine[Any, Any, Answer], waiting: object) -> None:
-        self._coroutine, self._waiting = coroutine, waiting
-
-    def __await__(self) -> Generator[object, object, Answer]:
-        coroutine, waiting = self._coroutine, self._waiting
-        try:
-            while True:
-                try:
-                    sent = yield waiting
-                except BaseException as problem:  # noqa: BLE001 - whatever it is, it is theirs
-                    waiting = coroutine.throw(problem)
-                else:
-                    waiting = coroutine.send(sent)
-        except StopIteration as done:
-            answer: Answer = done.value
-            return answer
-
-
-_MOST_ENCODED = 256
-_headers: dict[int, tuple[Sequence[tuple[bytes, bytes]], bytes]] = {}
-
-
-def _encoded(headers: Sequence[tuple[bytes, bytes]]) -> bytes:
-    """These headers on the wire; most are the very same ones every time."""
-    known = _headers.get(id(headers))
-    if known is not None and known[0] is headers:
-        return known[1]
-    encoded = b"".join(b"%b: %b\r\n" % pair for pair in headers)
-    if len(_headers) >= _MOST_ENCODED:
-        _headers.clear()
-    _headers[id(headers)] = headers, encoded
-    return encoded

@@ -15,12 +15,13 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from tokenward.server.bodies import PUNCTUAL
 from tokenward.server.bounds import Crowd, Limits, refusal
 from tokenward.server.heads import Head, without_upgrade
+from tokenward.server.polite import Polite
 
 _BLANKS = (b" ", b"\t")
 _EXTENSIONS: dict[str, object] = {PUNCTUAL: {}}
 
 _WAITING = "waiting for the first request"
-_IDLE = "waiting for another request"
+IDLE = "waiting for another request"
 _HEAD = "reading the head of a request"
 _BODY = "reading the body of a request"
 _ANSWERING = "answering all there is"
@@ -108,7 +109,10 @@ class Guard(HttpToolsProtocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         if value.endswith(_BLANKS):  # RFC 9110 §5.5: not part of the value
             value = value.rstrip(b" \t")
-        super().on_header(name, value)
+        name = name.lower()
+        if name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         if (verdict := self._objection()) is not None:
@@ -184,7 +188,7 @@ class Guard(HttpToolsProtocol):
         self._stopping = True
         if self._under_way():
             self.cycle.keep_alive = False
-        if self._phase is _IDLE:
+        if self._phase is IDLE:
             self.transport.close()
         elif self._phase in (_WAITING, _HEAD, _BODY):
             self._deadline = min(self._deadline, self.loop.time() + self.limits.leave)
@@ -203,7 +207,7 @@ class Guard(HttpToolsProtocol):
             self.transport.close()
 
     def _wait(self) -> None:
-        self._phase, self._deadline = _IDLE, self.loop.time() + self.limits.idle
+        self._phase, self._deadline = IDLE, self.loop.time() + self.limits.idle
 
     def _objection(self) -> int | None:
         """The status that says what is wrong with this head, if anything is."""
@@ -235,7 +239,7 @@ class Guard(HttpToolsProtocol):
         elif self._arrived > limits.longest_request:
             self._refuse(413)
         else:
-            self.cycle.transport = _Polite(self)
+            self.cycle.transport = Polite(self.transport, self.leave)
 
     def _watch(self) -> None:
         """Look at the clock once in a while, instead of setting it with every request."""
@@ -252,7 +256,7 @@ class Guard(HttpToolsProtocol):
             self._deadline = now + self.limits.write  # the client reads, but slowly
         elif self._unread or self._phase is _LEAVING:
             self.transport.abort()
-        elif self._phase is _WAITING or self._phase is _IDLE:
+        elif self._phase is _WAITING or self._phase is IDLE:
             self._phase, self._deadline = _LEAVING, now + self.limits.leave
             self.transport.close()
         elif self._phase is _HEAD and self._under_way():
@@ -281,20 +285,3 @@ class Guard(HttpToolsProtocol):
         if not spoken:
             self.transport.write(refusal(status, self.server_state.default_headers))
         self.leave()
-
-
-class _Polite(asyncio.Transport):
-    """The transport under an answer while the request is still coming in."""
-
-    def __init__(self, guard: Guard) -> None:
-        super().__init__()
-        self._guard = guard
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        self._guard.transport.write(data)
-
-    def is_closing(self) -> bool:
-        return self._guard.transport.is_closing()
-
-    def close(self) -> None:
-        self._guard.leave()
