@@ -98,7 +98,7 @@ def test_no_line_of_prose_is_wider_than_a_screen(name):
 def test_the_reference_of_commands_is_made_of_the_commands():
     page = commands.PAGE.read_text("utf-8")
     assert commands.written(page) == page, "run: python -m tests.cli.reference"
-    assert page.count("<!-- command: ") == 7
+    assert page.count("<!-- command: ") == 8
 
 
 def test_the_references_of_errors_and_endpoints_are_made_of_the_source():

@@ -68,6 +68,7 @@ _READ_AS = {
     "grant_type_names": "list",
     "patterns": "table",
     "vocabulary": "table, list",
+    "rotation": "1h to 3650d, `never`",
     "audit_mode": "`behind`",
 }
 _BLOCK = re.compile(r"(<!-- settings: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)

@@ -1,15 +1,19 @@
 """Signing keys: made once, kept sealed, read back by whoever comes later."""
 
 import asyncio
+import json
 import os
+from base64 import b64encode
 
 import pytest
 
 from tokenward.clock import now
 from tokenward.jose.jwt import Expected, verify
-from tokenward.server.keyring import KeyRing, Ring
+from tokenward.jose.keys import SigningKey
+from tokenward.server.keyring import KeyRing, from_bytes, to_bytes
+from tokenward.server.rotation import Entry, Periods, replaced, revoked
 from tokenward.server.seal import Seal, SealBroken
-from tokenward.server.stores import open_store
+from tokenward.server.stores import StoreUnavailable, open_store
 
 KEY = os.urandom(32)
 
@@ -22,8 +26,12 @@ async def store(tmp_path):
     await store.close()
 
 
-def keyring(store, key=KEY):
-    return KeyRing(shelf=store.shelf, seal=Seal.of(key))
+def MAKE():  # noqa: N802 - as it is called
+    return SigningKey.generate("ES256")
+
+
+def keyring(store, key=KEY, **more):
+    return KeyRing(shelf=store.shelf, seal=Seal.of(key), **more)
 
 
 @pytest.mark.parametrize("algorithm", ["ES256", "RS256", "PS256", "EdDSA"])
@@ -76,4 +84,127 @@ async def test_a_ring_sealed_with_another_key_is_not_replaced(store):
 
 async def test_a_ring_is_read_back_as_it_was(store):
     ring = await keyring(store).ring("main", "ES256")
-    assert Ring.from_bytes(ring.to_bytes()).jwks() == ring.jwks()
+    [before], [after] = ring.entries, from_bytes(to_bytes(ring.entries))
+    assert (before.key.kid, before.made, before.since) == (after.key.kid, after.made, after.since)
+
+
+async def test_a_ring_of_the_first_version_is_read_and_kept_as_one_of_this(store):
+    key = SigningKey.generate("ES256")
+    old = {"version": 1, "keys": [b64encode(key.to_bytes()).decode()]}
+    place = "ring/main/ES256"
+    sealed = Seal.of(KEY).close(json.dumps(old).encode(), place)
+    await store.shelf.put(place, sealed, until=None)
+    kept = keyring(store, periods={"main": PERIODS})
+    ring = await kept.ring("main", "ES256")
+    assert [one.kid for one in ring.keys] == [key.kid]
+    await kept.refresh()  # it is old enough to be followed by another
+    assert ring.keys[0].kid == key.kid
+    assert len(ring.keys) == 2
+    assert await store.shelf.keys("ring/") == ["ring/main/ES256/0000000001"]
+
+
+# ── changes ──────────────────────────────────────────────────────────────────────────────────────
+
+PERIODS = Periods(every=1_000.0, lead=100.0, keep=300.0)
+
+
+class Clock:
+    at = 1_000_000.0
+
+    def __call__(self):
+        return self.at
+
+
+async def test_keys_change_by_themselves_and_everybody_sees_the_same(store):
+    clock = Clock()
+    ours, theirs = (keyring(store, clock=clock, periods={"main": PERIODS}) for _ in range(2))
+    mine, yours = await ours.ring("main", "ES256"), await theirs.ring("main", "ES256")
+    seen = []
+    for _ in range(60):
+        clock.at += 50
+        for one in (ours, theirs):
+            await one.refresh()
+        await ours.refresh()
+        assert mine.jwks() == yours.jwks()
+        assert 1 <= len(mine.keys) <= 3
+        seen.append(mine.keys[0].kid)
+    assert len(dict.fromkeys(seen)) == 4  # one for each thousand seconds
+
+
+async def test_a_token_is_believed_by_whoever_fetched_the_keys_before(store):
+    """As long as a key set may be kept, what is signed now is signed with a key that is in it."""
+    clock = Clock()
+    kept = keyring(store, clock=clock, periods={"main": PERIODS})
+    ring = await kept.ring("main", "ES256")
+    sets, tokens = [], []
+    for _ in range(130):
+        clock.at += 20
+        await kept.refresh()
+        known = ring.verifying()
+        sets.append((clock.at, known))
+        claims = {"iss": "i", "aud": "a", "exp": clock.at + 290, "iat": clock.at}
+        tokens.append((clock.at, ring.sign(claims, typ="at+jwt")))
+        for when, token in tokens[-14:]:
+            for fetched, keys in sets[-5:]:  # up to 80 seconds ago, of the 100 of the lead
+                if fetched <= when or clock.at - fetched <= 80:
+                    verify(token, keys, Expected(issuer="i", audience="a"), now=clock.at)
+
+
+async def test_of_two_who_change_a_ring_both_changes_are_kept(store):
+    rings = [keyring(store) for _ in range(2)]
+    for one in rings:
+        await one.ring("main", "ES256")
+
+    def another(entries):
+        key = SigningKey.generate("ES256")
+        return (*entries, Entry(key=key, made=now(), since=now() + len(entries)))
+
+    await asyncio.gather(*(one.change("main", "ES256", another) for one in rings * 5))
+    fresh = await keyring(store).ring("main", "ES256")
+    assert len(fresh.entries) == 11
+    assert len(await store.shelf.keys("ring/main/ES256/")) == 1
+
+
+async def test_one_who_was_away_for_long_changes_nothing_by_mistake(store):
+    """It read an edition that is gone, and adds the one after that, which is older than ours."""
+    slow = keyring(store)
+    await slow.ring("main", "ES256")
+    place, entries = await slow._read("main", "ES256")
+    quick = keyring(store)
+    await quick.ring("main", "ES256")
+    for _ in range(3):
+        await quick.change("main", "ES256", lambda kept: replaced(kept, now(), PERIODS, MAKE))
+    before = (await keyring(store).ring("main", "ES256")).jwks()
+    await slow._keep("main", "ES256", place, entries)
+    assert (await keyring(store).ring("main", "ES256")).jwks() == before
+
+
+async def test_keys_in_memory_go_on_while_the_store_is_away(store):
+    clock = Clock()
+    kept = keyring(store, clock=clock, periods={"main": PERIODS})
+    ring = await kept.ring("main", "ES256")
+    clock.at += 950
+    await kept.refresh()
+    first, second = ring.keys
+    await store.close()
+    clock.at += 100
+    with pytest.raises(StoreUnavailable):
+        await kept.refresh()
+    kept._turn()
+    assert [key.kid for key in ring.keys] == [second.kid, first.kid]
+    assert ring.sign({"exp": 1}, typ="at+jwt")
+    await store.open()
+
+
+async def test_a_revoked_key_is_gone_for_everybody(store):
+    ours, theirs = keyring(store), keyring(store)
+    mine, yours = await ours.ring("main", "ES256"), await theirs.ring("main", "ES256")
+    lost = mine.keys[0].kid
+    generation = yours.generation
+    await ours.change("main", "ES256", lambda kept: revoked(kept, lost, now(), MAKE))
+    await theirs.refresh()
+    assert mine.jwks() == yours.jwks()
+    assert lost not in str(yours.jwks())
+    assert yours.generation > generation
+    with pytest.raises(LookupError):
+        await ours.change("main", "ES256", lambda kept: revoked(kept, lost, now(), MAKE))

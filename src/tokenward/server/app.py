@@ -4,6 +4,7 @@ It reads from top to bottom: what is opened, and what sits on it. Which path lea
 ``doors``.
 """
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -24,22 +25,28 @@ from tokenward.server.denylist import DenyList
 from tokenward.server.endpoints import Endpoint
 from tokenward.server.endpoints.get_token import GetTokenEndpoint
 from tokenward.server.endpoints.health import HealthEndpoint, ReadinessEndpoint, Signing
+from tokenward.server.endpoints.jwks import MAX_AGE
 from tokenward.server.grants import GrantType
 from tokenward.server.grants.client_credentials import ClientCredentials
 from tokenward.server.grants.jwt_bearer import JwtBearer
 from tokenward.server.grants.token_exchange import TokenExchange
 from tokenward.server.issuance import Issuance, Source
-from tokenward.server.keyring import KeyRing, Ring
+from tokenward.server.keyring import POLL, KeyRing, Ring
 from tokenward.server.mint import Mint
 from tokenward.server.model import Client
 from tokenward.server.policy import Policy, Target
 from tokenward.server.proofs.client_secret import ClientSecret
 from tokenward.server.registry import Registered, Registry
+from tokenward.server.rotation import Periods
 from tokenward.server.seal import Seal
 from tokenward.server.settings import Settings, TokenSettings
 from tokenward.server.stores import Cache, Shelf, Store, open_cache, open_store
 from tokenward.server.subjects import Subjects
 from tokenward.server.trail import Trail
+
+LEAD = MAX_AGE + 2 * POLL + 60.0
+"""Seconds between the first sight of a key and its first signature: whoever verifies has fetched
+it by then, and all our processes know it, if no clock is off by more than a minute."""
 
 
 def application(settings: Settings, *, clock: Clock = now, pages: Any = None) -> Front:
@@ -61,6 +68,7 @@ class Server:
     store: Store = field(init=False)
     redis: Cache | None = field(init=False)
     brokers: dict[str, Broker] = field(default_factory=dict)
+    watching: asyncio.Task[None] | None = None
 
     def __post_init__(self) -> None:
         audit = self.settings.audit
@@ -134,6 +142,8 @@ class Server:
 
     async def close(self) -> None:
         """Close all of it, whatever was open."""
+        if self.watching is not None:
+            self.watching.cancel()
         for broker in self.brokers.values():
             await broker.close()
         await self.http.aclose()
@@ -146,8 +156,16 @@ class Server:
         issuers = self.settings.issuers
         if not issuers:
             return {}
-        keyring = KeyRing(shelf=self.store.shelf, seal=seal(self.settings, self.store))
-        return {name: await keyring.ring(name, it.algorithm) for name, it in issuers.items()}
+        keyring = KeyRing(
+            shelf=self.store.shelf,
+            seal=seal(self.settings, self.store),
+            clock=self.clock,
+            periods=periods(self.settings),
+        )
+        rings = {name: await keyring.ring(name, it.algorithm) for name, it in issuers.items()}
+        await keyring.refresh()
+        self.watching = asyncio.create_task(keyring.watch(), name="tokenward-keyring")
+        return rings
 
     def _trusted(self) -> tuple[Any, ...]:
         """The subject proofs; nobody's people may take the name of a client or another caller."""
@@ -203,6 +221,18 @@ class Server:
             for id, one in self.settings.clients.items()
         }
         return Registry(clients=clients, stranger=stranger)
+
+
+def periods(settings: Settings) -> dict[str, Periods]:
+    """How the keys of each issuer come and go."""
+    longest = dict.fromkeys(settings.issuers, 0.0)
+    for token in settings.tokens.values():
+        if token.upstream is None:
+            longest[token.issuer] = max(longest[token.issuer], token.lifetime)
+    return {
+        name: Periods(every=issuer.rotate_every, lead=LEAD, keep=longest[name] + LEAD)
+        for name, issuer in settings.issuers.items()
+    }
 
 
 def policy(settings: Settings) -> Policy:

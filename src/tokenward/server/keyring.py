@@ -1,30 +1,59 @@
 """Our signing keys: one ring per issuer and algorithm, never shared, kept sealed in the store.
 
-The first process to need a ring makes it; all others, and all later ones, read what it kept.
+The first process to need a ring makes it; all others, and all later ones, read what it kept. A
+ring is kept under the number of its edition, and an edition is added once or not at all: of two
+who want to change it, one has to look again. Whoever is killed in the middle has changed nothing.
+
+Law of this module: a token is signed from memory. What others have changed is looked for between
+the requests, and while the store is away the keys we know go on.
 """
 
+import asyncio
 import json
+import logging
 from base64 import b64decode, b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
+from tokenward.clock import Clock, now
 from tokenward.jose.keys import KeySet, SigningKey
+from tokenward.server.rotation import Entries, Entry, Periods, advanced, states
 from tokenward.server.seal import Seal
-from tokenward.server.stores import Shelf
+from tokenward.server.stores import Shelf, StoreUnavailable
 
-_VERSION = 1
+POLL = 30.0
+"""Seconds after which every process knows what one of them changed."""
+
+_VERSION = 2
+_FIRST = "0000000001"
+
+_log = logging.getLogger("tokenward.server")
 
 
-@dataclass(frozen=True, slots=True)
 class Ring:
-    """The keys of one issuer for one algorithm, the one that signs first."""
+    """The keys of one issuer for one algorithm, the one that signs first; as they are now."""
 
-    keys: tuple[SigningKey, ...] = field(repr=False)
-    _verifying: KeySet = field(init=False, repr=False, compare=False)
+    __slots__ = ("_verifying", "entries", "generation", "keys")
 
-    def __post_init__(self) -> None:
-        verifying = KeySet(tuple(key.verifying_key() for key in self.keys))
-        object.__setattr__(self, "_verifying", verifying)
+    def __init__(self, entries: Entries, now: float) -> None:
+        self.keys: tuple[SigningKey, ...] = ()
+        self.generation = 0
+        """Another number whenever the keys, or their order, are others."""
+
+        self.show(entries, now)
+
+    def __repr__(self) -> str:
+        return f"Ring({', '.join(key.kid for key in self.keys)})"
+
+    def show(self, entries: Entries, now: float) -> None:
+        """These are the keys from now on."""
+        self.entries = entries
+        keys = tuple(entry.key for entry, _ in states(entries, now))
+        if [key.kid for key in keys] != [key.kid for key in self.keys]:
+            self.keys = keys
+            self._verifying = KeySet(tuple(key.verifying_key() for key in keys))
+            self.generation += 1
 
     def sign(self, claims: Mapping[str, object], *, typ: str) -> str:
         """Sign with the current key."""
@@ -38,38 +67,139 @@ class Ring:
         """The public keys, to verify our own tokens with."""
         return self._verifying
 
-    def to_bytes(self) -> bytes:
-        """All of it, private keys too: seal it before anybody sees it."""
-        kept = [b64encode(key.to_bytes()).decode() for key in self.keys]
-        return json.dumps({"version": _VERSION, "keys": kept}).encode()
 
-    @classmethod
-    def from_bytes(cls, data: bytes) -> "Ring":
-        """What ``to_bytes`` made."""
-        kept = json.loads(data)
-        return cls(tuple(SigningKey.from_bytes(b64decode(key)) for key in kept["keys"]))
+def to_bytes(entries: Entries) -> bytes:
+    """All of it, private keys too: seal it before anybody sees it."""
+    kept = [
+        {"key": b64encode(it.key.to_bytes()).decode(), "made": it.made, "since": it.since}
+        for it in entries
+    ]
+    return json.dumps({"version": _VERSION, "keys": kept}).encode()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+def from_bytes(data: bytes) -> Entries:
+    """What ``to_bytes`` made, of this version or of the one before, which had no dates."""
+    kept = json.loads(data)
+    if kept["version"] == 1:
+        keys = [SigningKey.from_bytes(b64decode(key)) for key in kept["keys"]]
+        return tuple(Entry(key=key, made=0.0, since=0.0) for key in keys[:1])
+    return tuple(
+        Entry(
+            key=SigningKey.from_bytes(b64decode(it["key"])),
+            made=float(it["made"]),
+            since=float(it["since"]),
+        )
+        for it in kept["keys"]
+    )
+
+
+@dataclass(slots=True, kw_only=True)
 class KeyRing:
-    """Where rings are kept."""
+    """Where rings are kept, and who looks after them."""
 
     shelf: Shelf
     seal: Seal
+    clock: Clock = now
+    periods: Mapping[str, Periods] = field(default_factory=dict)
+    """By issuer; keys of others are never changed by themselves."""
+
+    _rings: dict[tuple[str, str], tuple[str, Ring]] = field(default_factory=dict, init=False)
+    """With the place where the edition in memory is kept."""
 
     async def ring(self, issuer: str, algorithm: str) -> Ring:
         """The ring of an issuer, by its name; made now if there is none yet.
 
         Raises ``StoreUnavailable``, and ``SealBroken`` if it was sealed with another key.
         """
-        place = f"ring/{issuer}/{algorithm}"
+        if (issuer, algorithm) not in self._rings:
+            place, entries = await self._read(issuer, algorithm)
+            now = self.clock()
+            if not entries:
+                first = Entry(key=SigningKey.generate(algorithm), made=now, since=now)
+                place, entries = await self._keep(issuer, algorithm, place, (first,))
+            self._rings[issuer, algorithm] = place, Ring(entries, now)
+        return self._rings[issuer, algorithm][1]
+
+    async def change(
+        self, issuer: str, algorithm: str, step: Callable[[Entries], Entries]
+    ) -> Entries:
+        """Keep what ``step`` makes of the keys as they are in the store; what is kept then.
+
+        ``step`` is asked again if somebody else was faster. Raises what it raises, and
+        ``StoreUnavailable``.
+        """
+        while True:
+            place, before = await self._read(issuer, algorithm)
+            after = step(before) if before else before
+            if after == before:
+                return self._shown(issuer, algorithm, place, before)
+            kept_at, kept = await self._keep(issuer, algorithm, place, after)
+            if kept == after:
+                return self._shown(issuer, algorithm, kept_at, kept)
+
+    async def refresh(self) -> None:
+        """See what others changed, and change what is due; raises ``StoreUnavailable``."""
+        for issuer, algorithm in list(self._rings):
+            periods = self.periods.get(issuer, Periods())
+            make = partial(SigningKey.generate, algorithm)
+            await self.change(
+                issuer,
+                algorithm,
+                lambda entries, periods=periods, make=make: advanced(  # type: ignore[misc]
+                    entries, self.clock(), periods, make
+                ),
+            )
+
+    async def watch(self) -> None:
+        """Refresh for ever; what fails is tried again, and the keys in memory go on."""
+        while True:
+            await asyncio.sleep(POLL)
+            try:
+                await self.refresh()
+            except StoreUnavailable as exc:
+                _log.warning("the signing keys could not be looked at: %s", exc.detail)
+                self._turn()
+            except Exception:  # noqa: BLE001 - whatever it is, tomorrow's keys depend on this
+                _log.exception("the signing keys could not be looked at")
+                self._turn()
+
+    def _turn(self) -> None:
+        """Time goes on without the store: the next key's turn may have come."""
+        for _, ring in self._rings.values():
+            ring.show(ring.entries, self.clock())
+
+    def _shown(self, issuer: str, algorithm: str, place: str, entries: Entries) -> Entries:
+        if known := self._rings.get((issuer, algorithm)):
+            known[1].show(entries, self.clock())
+            self._rings[issuer, algorithm] = place, known[1]
+        return entries
+
+    async def _read(self, issuer: str, algorithm: str) -> tuple[str, Entries]:
+        """The newest edition and its place; the place of version 1, and nothing, if none is."""
+        prefix = _prefix(issuer, algorithm)
+        editions = await self.shelf.keys(prefix)
+        place = editions[-1] if editions else prefix.removesuffix("/")
+        known = self._rings.get((issuer, algorithm))
+        if known is not None and known[0] == place:
+            return place, known[1].entries
         kept = await self.shelf.get(place)
-        if kept is None:
-            ring = Ring((SigningKey.generate(algorithm),))
-            sealed = self.seal.close(ring.to_bytes(), place)
-            if await self.shelf.add(place, sealed, until=None):
-                return ring
-            kept = await self.shelf.get(place)
-        if kept is None:
-            raise LookupError(f"{place}: was there a moment ago")
-        return Ring.from_bytes(self.seal.open(kept, place))
+        return place, () if kept is None else from_bytes(self.seal.open(kept, place))
+
+    async def _keep(
+        self, issuer: str, algorithm: str, place: str, entries: Entries
+    ) -> tuple[str, Entries]:
+        """Keep the next edition, and forget the others; or what somebody else kept there."""
+        prefix = _prefix(issuer, algorithm)
+        number = place.removeprefix(prefix)
+        following = prefix + (f"{int(number) + 1:010}" if number.isdigit() else _FIRST)
+        sealed = self.seal.close(to_bytes(entries), following)
+        if not await self.shelf.add(following, sealed, until=None):
+            return await self._read(issuer, algorithm)
+        for old in {place, *await self.shelf.keys(prefix)}:
+            if old < following:
+                await self.shelf.drop(old)
+        return following, entries
+
+
+def _prefix(issuer: str, algorithm: str) -> str:
+    return f"ring/{issuer}/{algorithm}/"

@@ -36,12 +36,21 @@ class Ours:
 
     denylist: DenyList
     clock: Clock
-    verifier: Verifier | None = field(init=False)
-    """Remembers the tokens it believes; ``None`` where nothing is minted, so that none is ours."""
+    _verifiers: list[tuple[int, Verifier]] = field(default_factory=list, init=False, repr=False)
 
-    def __post_init__(self) -> None:
-        verifier = None
-        if self.minted:
+    def read(self, token: str) -> Claims | None:
+        """The claims of a live token of this issuer; ``None`` for anything else."""
+        if not self.minted:
+            return None
+        try:
+            return self.verifier().verify(token)
+        except InvalidToken:
+            return None
+
+    def verifier(self) -> Verifier:
+        """Knows our keys as they are now, and remembers the tokens that it believes by them."""
+        generation = self.ring.generation
+        if not self._verifiers or self._verifiers[0][0] != generation:
             verifier = Verifier(
                 self.issuer,
                 tuple(self.minted),
@@ -51,16 +60,8 @@ class Ours:
                 leeway=0.0,
                 clock=self.clock,
             )
-        object.__setattr__(self, "verifier", verifier)
-
-    def read(self, token: str) -> Claims | None:
-        """The claims of a live token of this issuer; ``None`` for anything else."""
-        if self.verifier is None:
-            return None
-        try:
-            return self.verifier.verify(token)
-        except InvalidToken:
-            return None
+            self._verifiers[:] = [(generation, verifier)]
+        return self._verifiers[0][1]
 
     async def seen_by(self, client: Client, token: str) -> Claims | None:
         """The claims, if the token is live, not revoked, and this client may know (RFC 7662 §4)."""

@@ -16,19 +16,20 @@ MAX_AGE = 300
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JwksEndpoint:
-    """The keys, rendered once."""
+    """The keys, rendered whenever they are others."""
 
     ring: Ring
     methods: ClassVar[frozenset[str]] = frozenset({"GET"})
     cors: ClassVar[str] = PUBLIC
-    whole: Answer = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "whole", cacheable(self.ring.jwks(), b"application/jwk-set+json"))
+    _rendered: list[tuple[int, Answer]] = field(default_factory=list, init=False, repr=False)
 
     async def answer(self, received: Received) -> Answer:
         """The whole set, or 304 to those who have it."""
-        return unless_known(self.whole, received)
+        generation = self.ring.generation
+        if not self._rendered or self._rendered[0][0] != generation:
+            whole = cacheable(self.ring.jwks(), b"application/jwk-set+json")
+            self._rendered[:] = [(generation, whole)]
+        return unless_known(self._rendered[0][1], received)
 
 
 def cacheable(document: dict[str, object], kind: bytes = b"application/json") -> Answer:

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from math import inf
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from tokenward.remote.discovery import is_loopback
@@ -11,9 +12,14 @@ from tokenward.server.config import Report, fill, settings_of, spelled
 from tokenward.server.profiles import Profile
 from tokenward.server.routing import plain
 from tokenward.server.settings.names import check_name, plugin, read_table
-from tokenward.server.values import REPORTED, At, did_you_mean
+from tokenward.server.values import REPORTED, At, Within, did_you_mean
 
 MAIN = "main"
+
+
+def rotation(value: object) -> float:
+    """A period of an hour to ten years, or ``never``."""
+    return inf if value == "never" else Within("1h", "3650d")(value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +35,9 @@ class IssuerTable:
     algorithm: Literal["ES256", "RS256", "PS256", "EdDSA"] | None = None
     """What it signs with; the profile's own unless said: ES256 for `rfc9068`, else RS256."""
 
+    rotate_every: Annotated[float, rotation] = 7_776_000.0
+    """For how long one key signs, such as `30d`, before the next one does; or `never`."""
+
     client_secret_jwt: bool = False
     """Whether clients may sign with a secret that this server has to know in the clear."""
 
@@ -42,6 +51,7 @@ class IssuerSettings:
     profile: Profile
     algorithm: str
     client_secret_jwt: bool = False
+    rotate_every: float = inf
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +118,7 @@ def _read(
         profile=profile,
         algorithm=algorithm,
         client_secret_jwt=common.client_secret_jwt,
+        rotate_every=common.rotate_every,
     )
 
 
