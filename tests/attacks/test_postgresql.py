@@ -134,7 +134,6 @@ async def back(store):
     while True:
         try:
             await store.ping()
-            await store.shelf.get("")
         except StoreUnavailable:
             assert time.monotonic() < until
             await asyncio.sleep(0.05)

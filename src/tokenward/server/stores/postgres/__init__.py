@@ -104,7 +104,8 @@ class PostgreSQL:
         await asyncio.gather(self._writes.close(), self._reads.close())
 
     async def ping(self) -> None:
-        """Return if the database can be written to."""
+        """Return if the database can be read and written to."""
+        await self._reads.wait((_SHELF, b"ping"), schema.GET, b"ping")
         await self._writes.wait((_SHELF, b"ping"), "put", b"ping", b"", b"", b"", 0.0, 0.0)
 
     def _line(self, serve: Serve, *, again: bool) -> Line:
