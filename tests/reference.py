@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tokenward.oauth import errors
 from tokenward.server import plugins
-from tokenward.server.doors import GET_TOKEN, HEALTH, LIVE, READY
+from tokenward.server.doors import GET_TOKEN, HEALTH, LIVE, METRICS, READY
 from tokenward.server.endpoints.metadata import OAUTH, OPENID
 from tokenward.server.profiles import AUTHORIZATION, INTROSPECTION, JWKS, REVOCATION, TOKEN
 
@@ -27,6 +27,7 @@ WHOLE = {
     HEALTH: ("Health", "GET"),
     LIVE: ("Health", "GET"),
     READY: ("Health", "GET"),
+    METRICS: ("Metrics", "GET"),
 }
 
 

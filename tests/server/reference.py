@@ -19,6 +19,7 @@ from tokenward.server import plugins
 from tokenward.server.config import documentation, settings_of
 from tokenward.server.settings.clients import ClientTable, Metadata
 from tokenward.server.settings.issuers import IssuerTable
+from tokenward.server.settings.metrics import MetricsSettings
 from tokenward.server.settings.proxy import ProxyTable
 from tokenward.server.settings.rules import RuleTable
 from tokenward.server.settings.subjects import SubjectTable
@@ -32,6 +33,7 @@ SETTINGS: Mapping[str, tuple[type, ...]] = {
     "top": (ServerTable, Sections),
     "audit": (AuditSettings,),
     "proxy": (ProxyTable,),
+    "metrics": (MetricsSettings,),
     "issuers": (IssuerTable,),
     "clients": (ClientTable,),
     "client_secret": (plugins.find("proof", "client_secret"),),

@@ -5,8 +5,9 @@ It reads from top to bottom: what is opened, and what sits on it. Which path lea
 """
 
 import asyncio
+import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from secrets import token_bytes
@@ -26,18 +27,20 @@ from tokenward.server.endpoints import Endpoint
 from tokenward.server.endpoints.get_token import GetTokenEndpoint
 from tokenward.server.endpoints.health import HealthEndpoint, ReadinessEndpoint, Signing
 from tokenward.server.endpoints.jwks import MAX_AGE
+from tokenward.server.endpoints.metrics import MetricsEndpoint
 from tokenward.server.grants import GrantType
 from tokenward.server.grants.client_credentials import ClientCredentials
 from tokenward.server.grants.jwt_bearer import JwtBearer
 from tokenward.server.grants.token_exchange import TokenExchange
 from tokenward.server.issuance import Issuance, Source
 from tokenward.server.keyring import POLL, KeyRing, Ring
+from tokenward.server.metrics import Metrics, shared_folder
 from tokenward.server.mint import Mint
 from tokenward.server.model import Client
 from tokenward.server.policy import Policy, Target
 from tokenward.server.proofs.client_secret import ClientSecret
 from tokenward.server.registry import Registered, Registry
-from tokenward.server.rotation import Periods
+from tokenward.server.rotation import Periods, current
 from tokenward.server.seal import Seal
 from tokenward.server.settings import Settings, TokenSettings
 from tokenward.server.stores import Cache, Shelf, Store, open_cache, open_store
@@ -68,12 +71,15 @@ class Server:
     store: Store = field(init=False)
     redis: Cache | None = field(init=False)
     brokers: dict[str, Broker] = field(default_factory=dict)
+    metrics: Metrics | None = field(init=False)
     watching: asyncio.Task[None] | None = None
 
     def __post_init__(self) -> None:
         audit = self.settings.audit
         self.trail = Trail(audit.to, before=audit.mode == "before")
         self.store = open_store(self.settings.store, self.clock)
+        shared = shared_folder(os.environ)
+        self.metrics = Metrics(folder=shared) if self.settings.metrics is not None else None
         self.redis = open_cache(self.settings.cache, self.clock) if self.settings.cache else None
 
     @property
@@ -97,6 +103,7 @@ class Server:
             stop=self.close,
             pages=pages,
             proxy=self.settings.proxy,
+            seen=None if self.metrics is None else self.metrics.tally.seen,
             https=any(issuer.url.startswith("https:") for issuer in issuers),
         )
 
@@ -108,7 +115,8 @@ class Server:
             await self.redis.open()
         await self.trail.open()
         rings = await self._rings()
-        audit = Audit(self.trail, self.clock)
+        counting = self.metrics
+        audit = Audit(self.trail, self.clock, None if counting is None else counting.tally.event)
         subjects = Subjects(self._trusted())
         issuance = Issuance(
             registry=self._registry(),
@@ -128,6 +136,12 @@ class Server:
                 }
             ),
         }
+        if counting is not None and settings.metrics is not None:
+            counting.more = lambda: self._counted(rings)
+            await counting.open()
+            routes[doors.METRICS] = MetricsEndpoint(
+                numbers=counting.numbers, digests=settings.metrics.digests()
+            )
         for name, issuer in settings.issuers.items():
             routes |= doors.of_issuer(
                 issuer,
@@ -144,6 +158,8 @@ class Server:
         """Close all of it, whatever was open."""
         if self.watching is not None:
             self.watching.cancel()
+        if self.metrics is not None:
+            await self.metrics.close()
         for broker in self.brokers.values():
             await broker.close()
         await self.http.aclose()
@@ -151,6 +167,15 @@ class Server:
             await self.redis.close()
         await self.store.close()
         await self.trail.close()
+
+    def _counted(self, rings: Mapping[str, Ring]) -> dict[str, Any]:
+        """What the parts of the server have counted themselves."""
+        return {
+            "upstreams": {name: asdict(one.counters) for name, one in self.brokers.items()},
+            "keys": {
+                name: current(ring.entries, self.clock()).since for name, ring in rings.items()
+            },
+        }
 
     async def _rings(self) -> dict[str, Ring]:
         issuers = self.settings.issuers

@@ -6,7 +6,7 @@ their SHA-256, secrets not at all.
 
 import asyncio
 import re
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from hashlib import sha256
 from time import perf_counter
@@ -48,6 +48,7 @@ class Event:
     token_sha256: str = ""
     expires_at: float | None = None
     failure: dict[str, str] | None = None
+    tally: "Callable[[Event], None] | None" = None
     _began: float = field(default_factory=perf_counter)
 
     def issued(self, token: AccessToken) -> None:
@@ -70,6 +71,8 @@ class Event:
     ) -> Awaitable[None]:
         if error is not None:
             self.failure = _failure(error)
+        if self.tally is not None:
+            self.tally(self)
         return self.sink.record(self.to_json())
 
     def to_json(self) -> dict[str, object]:
@@ -142,7 +145,9 @@ class Audit:
 
     sink: Sink
     clock: Clock = now
+    tally: Callable[[Event], None] | None = None
+    """Told of every event when it ends."""
 
     def event(self, kind: str, received: Received) -> Event:
         """An event to be filled in inside ``async with``; recorded when that ends."""
-        return Event(kind, received, self.sink, self.clock)
+        return Event(kind, received, self.sink, self.clock, tally=self.tally)

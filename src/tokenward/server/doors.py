@@ -24,6 +24,7 @@ from tokenward.server.settings import ConfigError, IssuerSettings, Problem, Sett
 from tokenward.server.stores import Shelf
 
 GET_TOKEN, HEALTH, LIVE, READY = "/getToken", "/healthz", "/livez", "/readyz"
+METRICS = "/metrics"
 """The doors that belong to the server, and to no issuer."""
 
 SECRET_JWT = "client_secret_jwt"
@@ -35,7 +36,7 @@ LISTED = frozenset(
 
 def paths(settings: Settings) -> dict[str, str]:
     """Every path and what it belongs to; raises ``ConfigError`` if two things want the same."""
-    owners = dict.fromkeys((GET_TOKEN, HEALTH, LIVE, READY), "the server itself")
+    owners = dict.fromkeys((GET_TOKEN, HEALTH, LIVE, READY, METRICS), "the server itself")
     problems = []
     for name, issuer in settings.issuers.items():
         path = urlsplit(issuer.url).path.removesuffix("/")

@@ -14,6 +14,7 @@ from tokenward.server.seal import Seal
 from tokenward.server.settings.callers import check_defaults, read_callers
 from tokenward.server.settings.clients import Metadata
 from tokenward.server.settings.issuers import IssuerSettings, read_issuers
+from tokenward.server.settings.metrics import MetricsSettings, read_metrics
 from tokenward.server.settings.proxy import read_proxy
 from tokenward.server.settings.rules import read_rules
 from tokenward.server.settings.subjects import SubjectSettings
@@ -150,6 +151,9 @@ class Sections:
     proxy: Annotated[Mapping[str, object], tables] | None = None
     """Who stands in front of us?"""
 
+    metrics: Annotated[Mapping[str, object], tables] | None = None
+    """Who may see the numbers?"""
+
     issuers: Annotated[Mapping[str, object], tables] = field(default_factory=dict)
     """Who are we?"""
 
@@ -192,6 +196,7 @@ class Settings:
     encryption_key_file: str = ""
     audit: AuditSettings = field(default_factory=AuditSettings)
     proxy: Proxy | None = None
+    metrics: MetricsSettings | None = None
     issuers: Mapping[str, IssuerSettings] = field(default_factory=dict)
     subjects: Mapping[str, SubjectSettings] = field(default_factory=dict)
     clients: Mapping[str, Registered] = field(default_factory=dict)
@@ -227,6 +232,7 @@ def read(document: Mapping[str, object], report: Report) -> Settings:
         report,
     )
     proxy = read_proxy(sections.proxy, report)
+    metrics = read_metrics(sections.metrics, report)
     issuers = read_issuers(sections.issuers, sections.issuer, report)
     callers = read_callers(sections.callers, report)
     tokens = read_tokens(sections.tokens, issuers, callers, report)
@@ -253,6 +259,7 @@ def read(document: Mapping[str, object], report: Report) -> Settings:
         encryption_key_file=top.encryption_key_file,
         audit=audit,
         proxy=proxy,
+        metrics=metrics,
         issuers=issuers.read,
         subjects=callers.subjects,
         clients={id: one.registered for id, one in by_id.items()},
