@@ -27,6 +27,16 @@ async def test_2_2_a_live_token_is_told_to_whom_it_concerns(world):
     assert said["exp"] > world.clock()
 
 
+async def test_asked_again_the_same_is_said_of_each_token_until_it_ends(world):
+    tokens = [await live(world) for _ in range(3)]
+    before = [(await introspect(world, token)).json() for token in tokens]
+    assert len({said["jti"] for said in before}) == len(tokens)
+    assert [(await introspect(world, token)).json() for token in tokens] == before
+    assert (await introspect(world, tokens[0], auth=("nightly", SECRET))).json() == INACTIVE
+    world.clock.at = before[0]["exp"] + 1
+    assert (await introspect(world, tokens[0])).json() == INACTIVE
+
+
 @pytest.mark.parametrize(
     ("prefix", "token_path", "path", "audience", "scope"),
     [

@@ -102,14 +102,9 @@ def parts(token: str) -> tuple[Header, bytes, bytes, bytes]:
         header, dot, payload = signed.partition(b".")
         if not dot:
             raise InvalidToken("not three parts of base64url")
-        return (  # a third dot would be in the payload, and is no base64url
-            _remembered_header(header)
-            if len(header) <= _LONGEST_HEADER_REMEMBERED
-            else _header(header),
-            _decode(payload),
-            signed,
-            _decode(signature),
-        )
+        read = _remembered_header if len(header) <= _LONGEST_HEADER_REMEMBERED else _header
+        # A third dot would be in the payload, and is no base64url.
+        return read(header), _decode(payload), signed, _decode(signature)
     except ValueError:
         raise InvalidToken("not three parts of base64url") from None
 
@@ -237,7 +232,7 @@ def dump_object(value: Mapping[str, object]) -> bytes:
     Raises TypeError or ValueError for what JSON cannot say.
     """
     if orjson is not None:
-        return orjson.dumps(dict(value))
+        return orjson.dumps(value if type(value) is dict else dict(value))
     return _dump_slowly(value)
 
 

@@ -18,6 +18,7 @@ ACCESS_TOKEN = frozenset({"at+jwt", "jwt", ""})
 """RFC 9068 §2.1, and what everybody wrote before it; the empty string is a header without `typ`."""
 
 _MISSING = object()
+_NAMES = ("sub", "jti", "client_id")
 _NUMBERS = (int, float)
 _LATEST = 253402300799  # the end of the year 9999; a later date is one in milliseconds
 
@@ -75,9 +76,11 @@ class Expected:
                 raise InvalidToken(f"{name}: missing", name)
         if claims.get("iss") != self.issuer:
             raise InvalidToken("iss: not the expected issuer", "iss")
-        self._check_audience(claims.get("aud", _MISSING))
-        for name in ("sub", "jti", "client_id"):
-            if name in claims and not (isinstance(said := claims[name], str) and said):
+        aud, ours = claims.get("aud", _MISSING), self._audiences
+        if type(aud) is not str or ours is None or aud not in ours:
+            self._check_audience(aud)
+        for name in _NAMES:
+            if type(said := claims.get(name, name)) is not str or not said:
                 raise InvalidToken(f"{name}: not a string, or empty", name)
         exp, nbf, iat = _date(claims, "exp"), _date(claims, "nbf"), _date(claims, "iat")
         if nbf is not None and nbf > now + self.leeway:
@@ -155,9 +158,9 @@ def issuer_of(token: str) -> str | None:
 
 
 def _date(claims: Claims, name: str) -> float | None:
-    if name not in claims:
+    said = claims.get(name, _MISSING)
+    if said is _MISSING:
         return None
-    said = claims[name]
     # true is an int to Python; NaN is not between anything
     if type(said) not in _NUMBERS or not 0 <= cast("float", said) <= _LATEST:
         raise InvalidToken(f"{name}: not a date", name)

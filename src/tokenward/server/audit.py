@@ -56,9 +56,11 @@ class Event:
         self.token_sha256 = token.sha256
         self.expires_at = token.expires_at
 
-    def shown(self, token: str) -> None:
-        """Note which token was asked about or revoked, without keeping it."""
-        self.token_sha256 = sha256(token.encode(errors="replace")).hexdigest()
+    def shown(self, token: str) -> bytes:
+        """Note which token was asked about or revoked, without keeping it; its SHA-256."""
+        digest = sha256(token.encode(errors="replace")).digest()
+        self.token_sha256 = digest.hex()
+        return digest
 
     async def __aenter__(self) -> Self:
         return self

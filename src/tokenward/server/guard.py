@@ -155,8 +155,11 @@ class Guard(HttpToolsProtocol):
 
     def answered(self) -> None:
         """The request has been answered, whole as it came."""
-        self._phase, self._deadline = _ANSWERING, math.inf
-        self.on_response_complete()
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            self._phase, self._deadline = _LEAVING, self.loop.time() + self.limits.write
+        else:
+            self._wait()
 
     def on_response_complete(self) -> None:
         self.server_state.total_requests += 1

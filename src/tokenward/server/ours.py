@@ -38,12 +38,16 @@ class Ours:
     clock: Clock
     _verifiers: list[tuple[int, Verifier]] = field(default_factory=list, init=False, repr=False)
 
-    def read(self, token: str) -> Claims | None:
-        """The claims of a live token of this issuer; ``None`` for anything else."""
+    def read(self, token: str, digest: bytes) -> Claims | None:
+        """The claims of a live token of this issuer, ``None`` for anything else.
+
+        ``digest`` is the token's SHA-256.
+        """
         if not self.minted:
             return None
+        verifier = self.verifier()
         try:
-            return self.verifier().verify(token)
+            return verifier.recall(digest) or verifier.verify(token)
         except InvalidToken:
             return None
 
@@ -63,9 +67,9 @@ class Ours:
             self._verifiers[:] = [(generation, verifier)]
         return self._verifiers[0][1]
 
-    async def seen_by(self, client: Client, token: str) -> Claims | None:
+    async def seen_by(self, client: Client, token: str, digest: bytes) -> Claims | None:
         """The claims, if the token is live, not revoked, and this client may know (RFC 7662 §4)."""
-        claims = self.read(token)
+        claims = self.read(token, digest)
         if claims is None or client.id not in self.minted[str(claims["aud"])].introspectors:
             return None
         revoked = await self.denylist.revoked(self.issuer, str(claims["jti"]))

@@ -115,7 +115,7 @@ class Verifier:
         never waits has to ``load`` now and then: keys not confirmed for a day are not believed.
         """
         digest = digest_of(token)
-        if (claims := self.recall(digest)) is not None:
+        if digest in self._kept and (claims := self.recall(digest)) is not None:
             return claims
         try:
             claims = self._check(token, digest)

@@ -11,8 +11,8 @@ from tokenward.server.registry import Registry
 
 async def asked_about(
     received: Received, registry: Registry, event: Event, *, issuer: str, public: bool
-) -> tuple[Client, str]:
-    """Who asks, and about which token (RFC 7009 §2.1, RFC 7662 §2.1).
+) -> tuple[Client, str, bytes]:
+    """Who asks, about which token (RFC 7009 §2.1, RFC 7662 §2.1), and its SHA-256.
 
     ``issuer`` is the name of the one that is asked, ``public`` says whether a client without a
     secret may. Raises ``InvalidClient``, and ``InvalidRequest`` where a parameter is repeated or
@@ -35,5 +35,4 @@ async def asked_about(
     client = event.client = await registry.authenticate(presented)
     if not (token := parameters.get("token", "")):
         raise InvalidRequest("token is required")
-    event.shown(token)
-    return client, token
+    return client, token, event.shown(token)

@@ -1,10 +1,11 @@
 """POST /introspect: a resource server asks about a token it was shown (RFC 7662)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import orjson
 
+from tokenward.jose.jwt import Claims
 from tokenward.oauth.errors import OAuthError
 from tokenward.server.audit import Audit
 from tokenward.server.endpoints import NEVER
@@ -14,6 +15,7 @@ from tokenward.server.http import Answer, Received
 from tokenward.server.ours import Ours, client_of, scope_of
 from tokenward.server.profiles import Profile
 from tokenward.server.registry import Registry
+from tokenward.verifier.verifier import REMEMBER
 
 INACTIVE = Answer(200, HEADERS, b'{"active":false}')
 
@@ -29,6 +31,9 @@ class IntrospectionEndpoint:
     profile: Profile
     registry: Registry
     audit: Audit
+    _told: dict[int, tuple[Claims, Answer]] = field(default_factory=dict, init=False, repr=False)
+    """The answers about live tokens, by the id of their claims, which are held here."""
+
     methods: ClassVar[frozenset[str]] = frozenset({"POST"})
     cors: ClassVar[str] = NEVER
 
@@ -36,14 +41,19 @@ class IntrospectionEndpoint:
         """What the token says, to those who may know; to all others it is inactive (§2.2)."""
         try:
             async with self.audit.event("introspection", received) as event:
-                client, token = await asked_about(
+                client, token, digest = await asked_about(
                     received, self.registry, event, issuer=self.issuer, public=False
                 )
-                claims = await self.ours.seen_by(client, token)
+                claims = await self.ours.seen_by(client, token, digest)
         except OAuthError as exc:
             raise self.profile.spoken(exc) from None
-        if claims is None:
-            return INACTIVE
+        return INACTIVE if claims is None else self._active(claims)
+
+    def _active(self, claims: Claims) -> Answer:
+        """What the claims say; the same token has the same claims for as long as it is known."""
+        known = self._told.get(id(claims))
+        if known is not None and known[0] is claims:
+            return known[1]
         said = {
             **claims,
             "active": True,
@@ -51,4 +61,8 @@ class IntrospectionEndpoint:
             "client_id": client_of(claims),
             "scope": scope_of(claims),
         }
-        return Answer(200, HEADERS, orjson.dumps(said))
+        answer = Answer(200, HEADERS, orjson.dumps(said))
+        if len(self._told) >= REMEMBER:
+            self._told.clear()
+        self._told[id(claims)] = claims, answer
+        return answer

@@ -38,10 +38,10 @@ class RevocationEndpoint:
         """
         try:
             async with self.audit.event("revocation", received) as event:
-                client, token = await asked_about(
+                client, token, digest = await asked_about(
                     received, self.registry, event, issuer=self.issuer, public=True
                 )
-                if (claims := self.ours.read(token)) is not None:
+                if (claims := self.ours.read(token, digest)) is not None:
                     if client_of(claims) != client.id:
                         raise UnauthorizedClient("the token was issued to another client")
                     await self.ours.revoke(claims)
