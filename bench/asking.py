@@ -7,7 +7,7 @@ from when a question was due: a server that stalls is charged for all who would 
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple, cast
@@ -166,6 +166,19 @@ async def closed(
     return asked
 
 
+def gathered(port: int, request: bytes, many: int, at_a_time: int = 16) -> list[bytes]:
+    """The answers to the same question asked so many times; raises ``Wrong``."""
+
+    async def gather() -> list[bytes]:
+        pool = Pool(port=port, size=at_a_time)
+        try:
+            return await asyncio.gather(*(pool.ask(request) for _ in range(many)))
+        finally:
+            pool.close()
+
+    return asyncio.run(gather())
+
+
 @dataclass(slots=True)
 class Latencies:
     """Seconds from when each question was due to its answer."""
@@ -178,12 +191,6 @@ class Latencies:
             return 0.0
         ordered = sorted(self.seconds)
         return ordered[min(len(ordered) - 1, int(share * len(ordered)))] * 1_000
-
-
-def cycling(many: int) -> Iterator[int]:
-    """0, 1, … and again from 0."""
-    while True:
-        yield from range(many)
 
 
 async def hang_up(port: int, request: bytes) -> None:

@@ -6,19 +6,17 @@ of ours for each algorithm and one of an upstream's; audit to a file, SQLite on 
 Law: nothing is switched off that an operator would have on.
 """
 
-import json
 import secrets
 import sys
-from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from string import Template
-from urllib.parse import urlencode
 
 from bench import neighbours
 from bench.processes import Cores, Program, free_port
+from bench.requests import basic, post
 from tokenward.jose.keys import SigningKey
 
 ROOT = Path(__file__).parent.parent
@@ -191,9 +189,9 @@ class Ours:
         """Make keys and configuration, and start the neighbours."""
         kept = self.folder / "keys"
         kept.mkdir(parents=True, exist_ok=True)
-        for algorithm in ("ES256", "RS256"):
+        for number, algorithm in enumerate(("RS256", "ES256")):
             self.keys[algorithm] = SigningKey.generate(algorithm)
-            file = kept / algorithm
+            file = kept / f"{number}-{algorithm}"  # the sample's server takes the first
             file.touch(mode=0o600)
             file.write_bytes(self.keys[algorithm].to_bytes())
         self.program.folder.mkdir(parents=True, exist_ok=True)
@@ -210,8 +208,12 @@ class Ours:
     def stop(self) -> int:
         """Stop all of it; the server's exit code."""
         code = self.program.stop()
-        self.next_door.stop()
+        self.stop_neighbours()
         return code
+
+    def stop_neighbours(self) -> None:
+        """Stop the issuer and upstream beside it."""
+        self.next_door.stop()
 
     def caller(self, who: str, algorithm: str = "RS256", **more: object) -> str:
         """A token of somebody next door."""
@@ -260,34 +262,6 @@ class Ours:
     def revocation(self, token: str) -> bytes:
         """POST /revoke: the client takes a token of its own back."""
         return post("/revoke", {"token": token}, basic(SERVICE, self.secret))
-
-
-def basic(name: str, secret: str) -> str:
-    """A header field with HTTP Basic credentials."""
-    return f"Authorization: Basic {b64encode(f'{name}:{secret}'.encode()).decode()}\r\n"
-
-
-def post(path: str, form: Mapping[str, str], *fields: str) -> bytes:
-    """A whole request on the wire."""
-    body = urlencode(form)
-    head = "Host: 127.0.0.1\r\nContent-Type: application/x-www-form-urlencoded\r\n"
-    length = f"Content-Length: {len(body)}\r\n\r\n"
-    return "".join([f"POST {path} HTTP/1.1\r\n", head, *fields, length, body]).encode()
-
-
-def get(path: str, *fields: str) -> bytes:
-    """A whole request on the wire."""
-    return "".join([f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n", *fields, "\r\n"]).encode()
-
-
-def bearer(token: str) -> str:
-    """A header field with a bearer token."""
-    return f"Authorization: Bearer {token}\r\n"
-
-
-def access_token(body: bytes) -> str:
-    """The token in an answer."""
-    return str(json.loads(body)["access_token"])
 
 
 def _hashed(secret: str) -> str:

@@ -84,7 +84,7 @@ class Program:
             self.process = subprocess.Popen(  # noqa: S603 - what we name ourselves
                 self.command,
                 cwd=self.folder,
-                env={**os.environ, **self.environ},
+                env=self.whole_environ,
                 stdin=subprocess.PIPE,  # closed when we end, which some take as a sign
                 stdout=stdout,
                 stderr=stderr,
@@ -118,6 +118,11 @@ class Program:
             return self.process.wait()
 
     @property
+    def whole_environ(self) -> dict[str, str]:
+        """Its variables, and ours."""
+        return {**os.environ, **self.environ}
+
+    @property
     def said(self) -> str:
         """What it wrote to standard error."""
         return (self.folder / "stderr").read_text(errors="replace")
@@ -136,7 +141,7 @@ class Program:
 
     def seconds(self) -> float:
         """Of processor time so far, user and system, of all its processes."""
-        return sum(_seconds(pid) for pid in tree(self.pid))
+        return sum(used_by(pid) for pid in tree(self.pid))
 
     def holding(self) -> Holding:
         """What it has of the machine now."""
@@ -185,8 +190,9 @@ def _stat(pid: int) -> list[str]:
     return []
 
 
-def _seconds(pid: int) -> float:
-    """Of the process, and of those children that have ended (proc(5): fields 14 to 17)."""
+def used_by(pid: int) -> float:
+    """Seconds of processor time of one process, and of those of its children that have ended
+    (proc(5): fields 14 to 17)."""
     stat = _stat(pid)
     return sum(map(int, stat[11:15])) / TICKS if stat else 0.0
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from bench.asking import Pool, Wrong, hang_up, never_finish
-from bench.ours import Ours, access_token, basic, bearer, get, post
+from bench.ours import Ours
+from bench.requests import access_token, basic, bearer, get, post
 
 PEOPLE = 200
 """Who come again and again."""
