@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -27,29 +27,80 @@ if TYPE_CHECKING:
 EXAMPLES = """
 tokenward check
 tokenward check --config deploy/tokenward.toml
+tokenward check --live                 # and would everything around it do?
 tokenward check --json
 """
 
 
-def check(config: Config = None, json: Json = False) -> None:
+def check(
+    config: Config = None,
+    live: Annotated[
+        bool,
+        typer.Option(
+            "--live",
+            help="Ask the issuers, the upstreams and the database, too.",
+            show_default=False,
+        ),
+    ] = False,
+    json: Json = False,
+) -> None:
     """Report every mistake in the configuration at once, each with its place.
 
     Nothing is opened, fetched or written. Ends with 78 if the server would not start; warnings
     alone do not keep it from that.
+
+    With --live, everything the server depends on is asked besides: trusted issuers for their keys,
+    each upstream for a token (which is thrown away), the store and its keys, the place of the
+    trail, the clock. Ends with 1 if one of them would not do.
     """
     settings = settings_or_exit(config, json=json)
     if json:
         warnings = [_told(warning) for warning in settings.warnings]
-        say_json({"ok": True, "warnings": warnings, **_structure(settings)})
-        return
+        found = _asked(settings) if live else None
+        good = found is None or all(one["ok"] for one in found)
+        said = {} if found is None else {"live": found}
+        say_json({"ok": good, "warnings": warnings, **_structure(settings), **said})
+        raise typer.Exit(0 if good else 1)
     for title, rows in _summary(settings).items():
         say(title, BOLD)
         width = max(map(len, rows))
         for name, what in rows.items():
             say(f"  {name:<{width}}  {what}")
     _report(settings.warnings, YELLOW, "warning")
+    if live:
+        _show_live(settings)
     verdict = f"ok, with warnings: {len(settings.warnings)}" if settings.warnings else "ok"
     say(verdict, YELLOW if settings.warnings else GREEN)
+
+
+def _asked(settings: "Settings") -> list[dict[str, Any]]:
+    """What became of every question, for programs."""
+    from tokenward.cli.live import ask  # noqa: PLC0415
+
+    return [
+        {"part": it.part, "ok": it.good, "said": it.said, "hint": it.hint, "ms": round(it.ms, 1)}
+        for it in ask(settings)
+    ]
+
+
+def _show_live(settings: "Settings") -> None:
+    """The same for people; ends here with 1 if something would not do."""
+    from tokenward.cli.live import ask  # noqa: PLC0415
+
+    note("asking …", FAINT)
+    found = ask(settings)
+    say("live", BOLD)
+    width = max(len(one.part) for one in found)
+    for one in found:
+        mark = painted("ok    ", GREEN) if one.good else painted("failed", RED)
+        took = painted(f"{one.ms:.0f} ms", FAINT) if one.ms else ""
+        say(f"  {mark} {one.part:<{width}}  {one.said}  {took}".rstrip())
+        if one.hint:
+            say(f"         {'':<{width}} {one.hint}")
+    failed = sum(not one.good for one in found)
+    if failed:
+        note(f"{failed} of {len(found)} would not do.", RED)
+        raise typer.Exit(1)
 
 
 def settings_or_exit(config: Path | None, *, json: bool = False) -> "Settings":

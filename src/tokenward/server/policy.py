@@ -22,7 +22,7 @@ from tokenward.oauth.errors import (
     UnknownScope,
 )
 from tokenward.oauth.scope import NOTHING, Scope
-from tokenward.server.model import Authorization, Grant
+from tokenward.server.model import NOBODY, NOBODY_ELSE, Authorization, Grant
 
 ANY = "*"
 REMEMBER = 4_096
@@ -157,6 +157,17 @@ class Policy:
             scope=self._scope(grant, rule),
             lifetime=rule.lifetime,
             rule=rule.name,
+        )
+
+    def trial(self, token: str) -> Authorization | None:
+        """What the first rule for this token allows, in nobody's name: to try its source with."""
+        rule = next((rule for rule in self.rules if rule.token == token), None)
+        if rule is None:
+            return None
+        nobody = Grant(caller=NOBODY_ELSE, client=NOBODY, grant_type="")
+        scope = self.targets[token].default & rule.scope or rule.scope
+        return Authorization(
+            grant=nobody, token=token, scope=scope, lifetime=rule.lifetime, rule=rule.name
         )
 
     def explain(self, grant: Grant) -> list[Verdict]:
