@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import httpx2
 import pytest
 
+from tests.servers import until
 from tests.upstream import (
     THEIRS,
     Upstream,
@@ -28,7 +29,7 @@ from tokenward.oauth.errors import TemporarilyUnavailable
 from tokenward.oauth.messages import TOKEN_EXCHANGE, AccessToken
 from tokenward.oauth.scope import Scope
 from tokenward.remote.fetch import open_async_client
-from tokenward.server import patience
+from tokenward.server import breaker, patience
 from tokenward.server.broker import Broker, Counters
 from tokenward.server.model import NOBODY, Authorization, Caller, Grant
 from tokenward.server.upstreams.client_credentials import ClientCredentials
@@ -557,6 +558,7 @@ async def test_while_the_upstream_is_down_a_live_token_is_served(broker, upstrea
     hour.passes(2)
     assert (await refused(broker)).detail == "127.0.0.1 answered 400"
     upstream.always = token()
+    hour.passes(5)  # it has failed five times: for a moment nobody asks
     assert (await broker.issue(ANN)).value == "theirs-2"
 
 
@@ -703,20 +705,127 @@ async def test_nobody_who_waits_to_ask_again_does_so_in_the_pause(broker, upstre
     assert len(upstream.questions) == 2
 
 
-async def test_a_dead_upstream_is_not_hammered_and_successes_earn_retries_back(broker, upstream):
+async def test_a_dead_upstream_is_not_hammered_and_successes_earn_retries_back(
+    broker, upstream, hour
+):
     upstream.always = says(500)
     for _ in range(60):
         await refused(broker)
-    retries = len(upstream.questions) - 60
-    assert retries == patience.MOST_RETRIES <= 20
+    assert len(upstream.questions) == breaker.FAILURES + patience.MOST_RETRIES <= 20
     upstream.always = token()
+    hour.passes(breaker.SHORTEST)
     for n in range(4):
         await broker.issue(authorized(f"s{n}"))
     upstream.always = says(500)
     asked = len(upstream.questions)
     for _ in range(10):
         await refused(broker)
-    assert len(upstream.questions) - asked == 10 + 4
+    assert len(upstream.questions) - asked == breaker.FAILURES + 4
+
+
+@pytest.mark.parametrize(
+    "dead",
+    [
+        says(401, '{"error": "invalid_client"}'),
+        says(400),
+        says(429),
+        says(429, Retry_After="1"),
+        says(500),
+        says(200, "<html>"),
+        hangs_up,
+    ],
+)
+async def test_sixty_calls_are_twenty_questions_at_most_whatever_it_is_that_fails(
+    broker, upstream, dead
+):
+    upstream.always = dead
+    for _ in range(60):
+        error = await refused(broker)
+    assert len(upstream.questions) <= 20
+    assert error.retry_after <= 5
+    assert broker.state == "open" or broker.counters.refused == 0
+
+
+async def test_when_it_has_failed_too_often_callers_hear_at_once_when_to_come_back(
+    broker, upstream, hour
+):
+    upstream.always = says(401)
+    for _ in range(breaker.FAILURES):
+        assert broker.state == "closed"
+        await refused(broker)
+    assert broker.state == "open"
+    for passed, left in ((0, 5), (2.5, 3), (2.4, 1)):
+        hour.passes(passed)
+        error = await refused(broker, authorized(f"other-{left}"))
+        assert (error.retry_after, error.detail) == (left, "it has failed too often")
+    assert len(upstream.questions) == breaker.FAILURES
+    assert broker.counters.refused == 3
+
+
+async def test_then_one_asks_for_all_and_if_in_vain_the_pause_is_longer(broker, upstream, hour):
+    upstream.always = says(401)
+    for _ in range(breaker.FAILURES):
+        await refused(broker)
+    upstream.always = token(wait=0.2, access_token="")
+    for pause in (5, 10, 20, 30, 30):
+        upstream.always = says(401)
+        asked = len(upstream.questions)
+        hour.passes(pause - 0.1)
+        await refused(broker)
+        hour.passes(0.2)
+        assert broker.state == "half-open"
+        crowd = [asyncio.create_task(refused(broker, authorized(f"s{n}"))) for n in range(20)]
+        await asyncio.gather(*crowd)
+        assert len(upstream.questions) == asked + 1
+        assert broker.state == "open"
+    hour.passes(31)
+    upstream.always = token()
+    await broker.issue(ANN)
+    assert broker.state == "closed"
+    await asyncio.gather(*(broker.issue(authorized(f"s{n}")) for n in range(20)))
+
+
+async def test_whoever_asks_for_all_and_leaves_gives_the_turn_to_the_next(make, upstream, hour):
+    broker = make()
+    upstream.always = says(401)
+    for _ in range(breaker.FAILURES):
+        await refused(broker)
+    hour.passes(5)
+    upstream.always = silent
+    asking = asyncio.create_task(broker.issue(ANN))
+    await until(lambda: len(upstream.questions) == breaker.FAILURES + 1)
+    assert (await refused(broker, authorized("other"))).retry_after == 1
+    await broker.close()
+    with pytest.raises(TemporarilyUnavailable):
+        await asking
+    upstream.always = token()
+    assert await broker.issue(authorized("other"))
+
+
+async def test_a_live_token_is_served_while_the_upstream_is_left_alone(broker, upstream, hour):
+    held = await broker.issue(ANN)
+    upstream.always = says(401)
+    for n in range(breaker.FAILURES):
+        await refused(broker, authorized(f"s{n}"))
+    assert broker.state == "open"
+    hour.passes(3500)
+    upstream.always = says(401)
+    await refused(broker, authorized("again"))
+    assert await broker.issue(ANN) == held
+
+
+@pytest.mark.parametrize(
+    "code", ["invalid_scope", "invalid_target", "access_denied", "unauthorized_client"]
+)
+async def test_one_thing_that_fails_does_not_stop_the_others(broker, upstream, code):
+    upstream.always = says(400, f'{{"error": "{code}"}}')
+    for _ in range(20):
+        await refused(broker, authorized("bad"))
+    assert len(upstream.questions) == breaker.FAILURES
+    assert broker.state == "closed"
+    upstream.always = token()
+    assert await broker.issue(authorized("good"))
+    assert (await refused(broker, authorized("bad"))).retry_after == 5
 
 
 async def test_an_upstream_that_is_not_there(make, http):

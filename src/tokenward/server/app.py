@@ -28,6 +28,7 @@ from tokenward.server.endpoints.get_token import GetTokenEndpoint
 from tokenward.server.endpoints.health import HealthEndpoint, ReadinessEndpoint, Signing
 from tokenward.server.endpoints.jwks import MAX_AGE
 from tokenward.server.endpoints.metrics import MetricsEndpoint
+from tokenward.server.forgetting import Forgetting
 from tokenward.server.grants import GrantType
 from tokenward.server.grants.client_credentials import ClientCredentials
 from tokenward.server.grants.jwt_bearer import JwtBearer
@@ -43,9 +44,11 @@ from tokenward.server.registry import Registered, Registry
 from tokenward.server.rotation import Periods, current
 from tokenward.server.seal import Seal
 from tokenward.server.settings import Settings, TokenSettings
+from tokenward.server.sharing import Sharing
 from tokenward.server.stores import Cache, Shelf, Store, open_cache, open_store
 from tokenward.server.subjects import Subjects
 from tokenward.server.trail import Trail
+from tokenward.server.upstreams import Upstream
 
 LEAD = MAX_AGE + 2 * POLL + 60.0
 """Seconds between the first sight of a key and its first signature: whoever verifies has fetched
@@ -73,6 +76,7 @@ class Server:
     brokers: dict[str, Broker] = field(default_factory=dict)
     metrics: Metrics | None = field(init=False)
     watching: asyncio.Task[None] | None = None
+    forgetting: Forgetting | None = None
 
     def __post_init__(self) -> None:
         audit = self.settings.audit
@@ -124,6 +128,9 @@ class Server:
             policy=policy(settings),
             sources={name: self._source(token, rings) for name, token in settings.tokens.items()},
         )
+        if self.brokers and self._shared:
+            self.forgetting = Forgetting(notes=self.store.shelf, brokers=self.brokers)
+            await self.forgetting.open()
         routes: dict[str, Endpoint] = {
             doors.GET_TOKEN: GetTokenEndpoint(issuance=issuance, audit=audit),
             doors.HEALTH: HealthEndpoint(),
@@ -160,6 +167,8 @@ class Server:
             self.watching.cancel()
         if self.metrics is not None:
             await self.metrics.close()
+        if self.forgetting is not None:
+            await self.forgetting.close()
         for broker in self.brokers.values():
             await broker.close()
         await self.http.aclose()
@@ -218,6 +227,7 @@ class Server:
                 fresh=token.fresh,
                 scope_check=token.scope_check,
                 clock=self.clock,
+                sharing=self._sharing(token.name, token.upstream) if self._shared else None,
             )
             return self.brokers[token.name]
         issuer = self.settings.issuers[token.issuer]
@@ -227,6 +237,21 @@ class Server:
             profile=issuer.profile,
             signer=rings[token.issuer],
             lifetime=token.lifetime,
+            clock=self.clock,
+        )
+
+    @property
+    def _shared(self) -> bool:
+        """Whether other processes see what we keep."""
+        return not self.settings.store.lower().startswith("memory:")
+
+    def _sharing(self, name: str, upstream: Upstream) -> Sharing:
+        return Sharing(
+            token=name,
+            upstream=upstream,
+            shelf=self.cache,
+            leases=self.store.leases,
+            seal=seal(self.settings, self.store),
             clock=self.clock,
         )
 

@@ -28,6 +28,10 @@ TIME_TO_ANSWER = 1.0
 """Seconds that must be left of the deadline after a wait, or it is not worth waiting."""
 
 
+class LeftAlone(RemoteError):
+    """They were not asked at all, because they told us when to come back."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Patience:
     """Our patience with one server, shared by all who ask it."""
@@ -41,8 +45,12 @@ class Patience:
     _retries: int = field(default=MOST_RETRIES, init=False)
     _paused_until: float = field(default=0.0, init=False)
 
-    async def ask(self, question: Callable[[float], Awaitable[T]]) -> T:
+    async def ask(
+        self, question: Callable[[float], Awaitable[T]], *, within: float | None = None
+    ) -> T:
         """The answer; ``question`` is told how many seconds it has. Raises ``RemoteError``.
+
+        ``within``: seconds for all of it, if there are fewer left than ``deadline``.
 
         Only what may well succeed a little later is asked again, and an error's ``retry_after``
         says when to come back. Whatever else ``question`` raises is passed on at once.
@@ -51,7 +59,7 @@ class Patience:
         import stamina  # noqa: PLC0415
 
         loop, tries = asyncio.get_running_loop(), 0
-        until = loop.time() + self.deadline
+        until = loop.time() + min(self.deadline, self.deadline if within is None else within)
 
         def again(error: Exception) -> bool | float:
             if not isinstance(error, RemoteError) or not error.transient:
@@ -87,4 +95,4 @@ class Patience:
     def _respect_pause(self) -> None:
         """Nobody asks before the server wants to be asked (RFC 9110 §10.2.3)."""
         if (left := self._paused_until - self.ticks()) > 0:
-            raise RemoteError("the upstream told us to come back later", retry_after=left)
+            raise LeftAlone("the upstream told us to come back later", retry_after=left)

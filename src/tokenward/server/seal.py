@@ -7,6 +7,7 @@ There may be several keys while one takes the place of another: the first one se
 opens what it has sealed. Text and files name them in that order, apart by white space or commas.
 """
 
+import hmac
 import logging
 import os
 import re
@@ -42,6 +43,7 @@ class Seal:
     """The key-encryption keys: the first one seals, all of them open."""
 
     keys: tuple[AESGCM, ...] = field(repr=False)
+    _marking: bytes = field(repr=False)
 
     @classmethod
     def of(cls, *keys: bytes) -> "Seal":
@@ -51,7 +53,8 @@ class Seal:
         for key in keys:
             if len(key) != KEY_BYTES:
                 raise ValueError(f"an encryption key has {KEY_BYTES} bytes, not {len(key)}")
-        return cls(tuple(AESGCM(key) for key in keys))
+        marking = hmac.digest(keys[0], b"tokenward: names of what is kept", "sha256")
+        return cls(tuple(AESGCM(key) for key in keys), marking)
 
     @classmethod
     def from_text(cls, text: str) -> "Seal":
@@ -85,6 +88,10 @@ class Seal:
             raise SealBroken(
                 f"{path}: holds something else than encryption keys, each 32 bytes in base64url"
             ) from None
+
+    def mark(self, data: bytes) -> str:
+        """A name for this, the same wherever this key is, from which nobody can guess it."""
+        return hmac.digest(self._marking, data, "sha256").hex()
 
     def close(self, data: bytes, place: str) -> bytes:
         """Seal what is to be kept at this place."""
