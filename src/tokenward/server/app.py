@@ -21,14 +21,12 @@ from tokenward.server import doors
 from tokenward.server.asgi import Front
 from tokenward.server.assertions import Surroundings
 from tokenward.server.audit import Audit
-from tokenward.server.broker import Broker
 from tokenward.server.denylist import DenyList
 from tokenward.server.endpoints import Endpoint
 from tokenward.server.endpoints.get_token import GetTokenEndpoint
 from tokenward.server.endpoints.health import HealthEndpoint, ReadinessEndpoint, Signing
 from tokenward.server.endpoints.jwks import MAX_AGE
 from tokenward.server.endpoints.metrics import MetricsEndpoint
-from tokenward.server.forgetting import Forgetting
 from tokenward.server.grants import GrantType
 from tokenward.server.grants.client_credentials import ClientCredentials
 from tokenward.server.grants.jwt_bearer import JwtBearer
@@ -44,11 +42,10 @@ from tokenward.server.registry import Registered, Registry
 from tokenward.server.rotation import Periods, current
 from tokenward.server.seal import Seal
 from tokenward.server.settings import Settings, TokenSettings
-from tokenward.server.sharing import Sharing
 from tokenward.server.stores import Cache, Shelf, Store, open_cache, open_store
 from tokenward.server.subjects import Subjects
+from tokenward.server.theirs import Theirs
 from tokenward.server.trail import Trail
-from tokenward.server.upstreams import Upstream
 
 LEAD = MAX_AGE + 2 * POLL + 60.0
 """Seconds between the first sight of a key and its first signature: whoever verifies has fetched
@@ -73,10 +70,9 @@ class Server:
     trail: Trail = field(init=False)
     store: Store = field(init=False)
     redis: Cache | None = field(init=False)
-    brokers: dict[str, Broker] = field(default_factory=dict)
+    theirs: Theirs = field(init=False)
     metrics: Metrics | None = field(init=False)
     watching: asyncio.Task[None] | None = None
-    forgetting: Forgetting | None = None
 
     def __post_init__(self) -> None:
         audit = self.settings.audit
@@ -85,6 +81,14 @@ class Server:
         shared = shared_folder(os.environ)
         self.metrics = Metrics(folder=shared) if self.settings.metrics is not None else None
         self.redis = open_cache(self.settings.cache, self.clock) if self.settings.cache else None
+        alone = self.settings.store.lower().startswith("memory:")
+        self.theirs = Theirs(
+            store=self.store,
+            cache=self.cache,
+            http=self.http,
+            clock=self.clock,
+            seal=None if alone else lambda: seal(self.settings, self.store),
+        )
 
     @property
     def cache(self) -> Shelf:
@@ -128,9 +132,7 @@ class Server:
             policy=policy(settings),
             sources={name: self._source(token, rings) for name, token in settings.tokens.items()},
         )
-        if self.brokers and self._shared:
-            self.forgetting = Forgetting(notes=self.store.shelf, brokers=self.brokers)
-            await self.forgetting.open()
+        await self.theirs.open()
         routes: dict[str, Endpoint] = {
             doors.GET_TOKEN: GetTokenEndpoint(issuance=issuance, audit=audit),
             doors.HEALTH: HealthEndpoint(),
@@ -167,10 +169,7 @@ class Server:
             self.watching.cancel()
         if self.metrics is not None:
             await self.metrics.close()
-        if self.forgetting is not None:
-            await self.forgetting.close()
-        for broker in self.brokers.values():
-            await broker.close()
+        await self.theirs.close()
         await self.http.aclose()
         if self.redis is not None:
             await self.redis.close()
@@ -180,7 +179,7 @@ class Server:
     def _counted(self, rings: Mapping[str, Ring]) -> dict[str, Any]:
         """What the parts of the server have counted themselves."""
         return {
-            "upstreams": {name: asdict(one.counters) for name, one in self.brokers.items()},
+            "upstreams": {name: asdict(one.counters) for name, one in self.theirs.brokers.items()},
             "keys": {
                 name: current(ring.entries, self.clock()).since for name, ring in rings.items()
             },
@@ -221,15 +220,7 @@ class Server:
     def _source(self, token: TokenSettings, rings: Mapping[str, Ring]) -> Source:
         """Who makes this token: our mint, or a broker of somebody else's."""
         if token.upstream is not None:
-            self.brokers[token.name] = Broker(
-                upstream=token.upstream,
-                http=self.http,
-                fresh=token.fresh,
-                scope_check=token.scope_check,
-                clock=self.clock,
-                sharing=self._sharing(token.name, token.upstream) if self._shared else None,
-            )
-            return self.brokers[token.name]
+            return self.theirs.broker(token, token.upstream)
         issuer = self.settings.issuers[token.issuer]
         return Mint(
             issuer=issuer.url,
@@ -237,21 +228,6 @@ class Server:
             profile=issuer.profile,
             signer=rings[token.issuer],
             lifetime=token.lifetime,
-            clock=self.clock,
-        )
-
-    @property
-    def _shared(self) -> bool:
-        """Whether other processes see what we keep."""
-        return not self.settings.store.lower().startswith("memory:")
-
-    def _sharing(self, name: str, upstream: Upstream) -> Sharing:
-        return Sharing(
-            token=name,
-            upstream=upstream,
-            shelf=self.cache,
-            leases=self.store.leases,
-            seal=seal(self.settings, self.store),
             clock=self.clock,
         )
 

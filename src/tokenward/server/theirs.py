@@ -1,0 +1,67 @@
+"""Tokens of others: a broker for each, what processes share of them, and what they forget."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import httpx2
+
+from tokenward.clock import Clock
+from tokenward.server.broker import Broker
+from tokenward.server.forgetting import Forgetting
+from tokenward.server.seal import Seal
+from tokenward.server.settings import TokenSettings
+from tokenward.server.sharing import Sharing
+from tokenward.server.stores import Shelf, Store
+from tokenward.server.upstreams import Upstream
+
+
+@dataclass(slots=True, kw_only=True)
+class Theirs:
+    """All the brokers of one server."""
+
+    store: Store
+    cache: Shelf
+    http: httpx2.AsyncClient = field(repr=False)
+    clock: Clock
+    seal: Callable[[], Seal] | None = field(repr=False)
+    """What other processes share with us, if they see what we keep."""
+
+    brokers: dict[str, Broker] = field(default_factory=dict)
+    """By the name of the token."""
+
+    _forgetting: Forgetting | None = None
+
+    def broker(self, token: TokenSettings, upstream: Upstream) -> Broker:
+        """The source of this token."""
+        sharing = None
+        if self.seal is not None:
+            sharing = Sharing(
+                token=token.name,
+                upstream=upstream,
+                shelf=self.cache,
+                leases=self.store.leases,
+                seal=self.seal(),
+                clock=self.clock,
+            )
+        broker = self.brokers[token.name] = Broker(
+            upstream=upstream,
+            http=self.http,
+            fresh=token.fresh,
+            scope_check=token.scope_check,
+            clock=self.clock,
+            sharing=sharing,
+        )
+        return broker
+
+    async def open(self) -> None:
+        """Look what is to be forgotten, from now on."""
+        if self.brokers and self.seal is not None:
+            self._forgetting = Forgetting(notes=self.store.shelf, brokers=self.brokers)
+            await self._forgetting.open()
+
+    async def close(self) -> None:
+        """End all that is under way."""
+        if self._forgetting is not None:
+            await self._forgetting.close()
+        for broker in self.brokers.values():
+            await broker.close()
