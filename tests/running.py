@@ -29,7 +29,8 @@ import pytest
 
 from tests.leaks import Ledger
 from tokenward.jose.keys import SigningKey
-from tokenward.server.keyring import Ring
+from tokenward.server.keyring import from_bytes
+from tokenward.server.rotation import Entries, current
 from tokenward.server.seal import Seal
 
 SOURCE = Path(__file__).parents[1] / "src"
@@ -155,12 +156,14 @@ class Tokenward:
 
     def keys(self) -> dict[str, SigningKey]:
         """The signing key of each issuer, by name, out of the database with its seal broken."""
+        return {name: current(it, time.time()).key for name, it in self._rings().items()}
+
+    def _rings(self) -> dict[str, Entries]:
         (database,) = self.folder.rglob("*.db")
         seal = Seal.from_file(database.with_name(f"{database.name}.key"))
         rings = [row for row in rows(database) if str(row[0]).startswith("ring/")]
         return {
-            place.split("/")[1]: Ring.from_bytes(seal.open(sealed, place)).keys[0]
-            for place, sealed, *_ in rings
+            place.split("/")[1]: from_bytes(seal.open(sealed, place)) for place, sealed, *_ in rings
         }
 
     def kept(self) -> list[Path]:
@@ -194,8 +197,9 @@ class Tokenward:
             self.ledger.secret("an encryption key", key, home=path)
         if not any(self.folder.rglob("*.db")):
             return
-        for issuer, signing in self.keys().items():
-            self.ledger.private_key(f"the key of {issuer}", signing.private)
+        for issuer, entries in self._rings().items():
+            for entry in entries:
+                self.ledger.private_key(f"a key of {issuer}", entry.key.private)
 
     def http(self, **options: Any) -> httpx2.Client:
         """A client of this server; the tokens it sends and gets are entered."""

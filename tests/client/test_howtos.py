@@ -4,10 +4,12 @@ import asyncio
 import socket
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from tests.client.standin import Api, Asked, Issuer, Reply, Standin, granted
 from tests.docs import ROOT, examples
 from tokenward.client import TokenError
+from tokenward.jose.keys import SigningKey
 
 TOKENS = "docs/howto/get-tokens-in-python.md"
 ITWIN = "docs/howto/call-itwin-as-a-service.md"
@@ -171,6 +173,19 @@ def test_when_there_is_nobody_to_ask(nightly, monkeypatch, capsys):
     monkeypatch.setenv("TOKENWARD_ISSUER", f"http://127.0.0.1:{port}")
     examples(TOKENS)["errors"].run()
     assert capsys.readouterr().out == "\n\n0\nTrue\n"
+
+
+def test_a_key_instead_of_a_secret(nightly, tmp_path, monkeypatch):
+    pem = SigningKey.generate("ES256").private.private_bytes(
+        Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
+    )
+    (tmp_path / "nightly.key").write_bytes(pem)
+    monkeypatch.chdir(tmp_path)
+    names = examples(TOKENS)["key"].run({"https://tokens.example.com": nightly.url})
+    assert str(names["auth"].token()) == "token-1"
+    (asked,) = nightly.questions
+    assert asked.form["client_assertion"][0].startswith("eyJ")
+    assert "authorization" not in asked.headers
 
 
 def test_servers_with_habits_of_their_own(nightly):

@@ -19,6 +19,7 @@ from tokenward.client.credentials import InsecureURL, Method, secure
 from tokenward.client.environment import token_endpoint
 from tokenward.client.errors import TokenError
 from tokenward.client.flows import Several, TokenEndpoint
+from tokenward.jose.keys import SigningKey
 from tokenward.oauth.messages import ACCESS_TOKEN, AccessToken
 from tokenward.oauth.scope import Scope
 from tokenward.remote.fetch import open_client
@@ -37,6 +38,9 @@ class Options(TypedDict, total=False):
 
     method: Method
     """How the client introduces itself; ``client_secret_basic`` unless said otherwise."""
+
+    key: SigningKey | str | bytes
+    """A private key, or its PEM, in the secret's place: then the method is ``private_key_jwt``."""
 
     only_to: Iterable[str]
     """Addresses whose origins may see the token; unless said otherwise, whatever is requested."""
@@ -228,7 +232,7 @@ def _endpoint(
     needs_client: bool = True,
 ) -> TokenEndpoint:
     if isinstance(address, TokenEndpoint):
-        if client_id or client_secret:
+        if client_id or client_secret or "key" in options:
             raise ValueError("a TokenEndpoint has its own credentials; give no others")
         return address
     return token_endpoint(
@@ -236,6 +240,7 @@ def _endpoint(
         client_id,
         client_secret,
         method=options.get("method", "client_secret_basic"),
+        key=options.get("key"),
         allow_http=options.get("allow_http", False),
         needs_client=needs_client,
     )
@@ -252,8 +257,9 @@ def _tuple(several: Several) -> tuple[str, ...]:
 def _key(endpoint: TokenEndpoint, wanted: Wanted) -> str:
     """What was asked, by whom and of whom, in full; a hash, because secrets are part of it."""
     who = endpoint.credentials
+    key = "" if who.key is None else who.key.verifying_key().thumbprint
     parts = [
-        [endpoint.url, endpoint.issuer, who.client_id, who.client_secret, who.method],
+        [endpoint.url, endpoint.issuer, who.client_id, who.client_secret, who.method, key, who.aud],
         [wanted.func.__name__, wanted.keywords],
     ]
     return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from tokenward.client.credentials import ANONYMOUS, Credentials, Method
 from tokenward.client.flows import TokenEndpoint
+from tokenward.jose.keys import SigningKey
 from tokenward.oauth.presented import NONE
 
 ISSUER = "TOKENWARD_ISSUER"
@@ -22,6 +23,7 @@ def token_endpoint(
     client_secret: str,
     *,
     method: Method = "client_secret_basic",
+    key: SigningKey | str | bytes | None = None,
     allow_http: bool = False,
     needs_client: bool = True,
     environ: Mapping[str, str] = os.environ,
@@ -29,13 +31,24 @@ def token_endpoint(
     """The endpoint and client named, completed from the environment.
 
     The environment's client is used only with the environment's issuer (or if it names none), its
-    secret only with its client. Raises ``ValueError`` that says what is missing.
+    secret only with its client, and never beside a key. Raises ``ValueError`` that says what is
+    missing.
     """
     said = environ.get(ISSUER, "")
     if not address and not said:
         raise ValueError(f"no issuer: give the address of one, or set {ISSUER}")
     ours = environ if not address or not said or address == said else {}
     client_id = client_id or ours.get(CLIENT_ID, "")
+    if key is not None:
+        if not client_id:
+            raise ValueError(f"no client_id: give one, or set {CLIENT_ID}{_why(environ, ours)}")
+        credentials = Credentials(
+            client_id=client_id,
+            client_secret=client_secret,
+            method="private_key_jwt",
+            key=key if isinstance(key, SigningKey) else SigningKey.from_pem(key),
+        )
+        return TokenEndpoint.at(address or said, credentials, allow_http=allow_http)
     if not client_secret and method != NONE and ours.get(CLIENT_ID, client_id) == client_id:
         client_secret = ours.get(CLIENT_SECRET, "")
     if needs_client and not client_id:

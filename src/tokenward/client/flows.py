@@ -149,7 +149,8 @@ class TokenEndpoint:
     ) -> Flow[AccessToken]:
         here = yield from self.located()
         header = self.credentials.header()
-        form = [*form, ("scope", str(scope)), *self.credentials.fields().items()]
+        ours = self.credentials.fields(self.issuer or here.url, now=now)
+        form = [*form, ("scope", str(scope)), *ours.items()]
         response = yield httpx2.Request(
             "POST",
             here.url,
@@ -174,7 +175,7 @@ class TokenEndpoint:
             raise TokenError(reason, status=200) from None
 
 
-_SECRETS = frozenset({"subject_token", "actor_token", "assertion"})
+_SECRETS = frozenset({"subject_token", "actor_token", "assertion", "client_assertion"})
 
 
 def _scope(scope: Scope | str) -> Scope:
