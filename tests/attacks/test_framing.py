@@ -6,11 +6,29 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.attacks.lab import FORM, NIGHTLY, REPORTS, Answer, basic
+from tests.attacks.lab import FORM, MORE, NIGHTLY, REPORTS, Answer, Lab, basic
+from tests.world import FILE
 
 HEAD = f"Content-Type: {FORM}\r\nAuthorization: {basic(*NIGHTLY)}\r\nConnection: close\r\n"
 POST = f"POST /token HTTP/1.1\r\nHost: a\r\n{HEAD}"
 LENGTH = len(REPORTS)
+
+
+@pytest.fixture(scope="module", params=["fast", "asgi"])
+def lab(request, tmp_path_factory):
+    """One server for each lane."""
+    config = f'lane = "{request.param}"\n{FILE}{MORE}'
+    with ExitStack() as stack:
+        lab = Lab(tmp_path_factory.mktemp("framing"), stack, config=config)
+        lab.server.start()
+        yield lab
+        assert lab.server.end(15) == 0
+        assert "raceback" not in lab.server.stderr
+
+
+@pytest.fixture(scope="module")
+def server(lab):
+    return lab.server
 
 
 def chunks(*parts):

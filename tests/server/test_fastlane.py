@@ -41,6 +41,13 @@ def both():
         yield fast, usual
 
 
+@pytest.fixture(scope="module")
+def patient():
+    """The same, for those who take their time."""
+    with serving(front()) as fast, serving(roundabout(front())) as usual:
+        yield fast, usual
+
+
 def heard(url, said):
     """All the server says to this until it closes, without what is another every time."""
     with Wire(url) as wire:
@@ -191,7 +198,7 @@ AGAIN = {
     "another head between": [GET, request(path="/jwks"), GET, GET],
     "a head that only begins so": [GET, GET[:-2] + b"A: b\r\n\r\n", GET],
     "another method between": [GET, HEAD, GET, HEAD],
-    "a refusal between": [POST, request("POST", "/nowhere", body=b"a=b"), POST],
+    "a refusal after it": [POST, POST, request("POST", "/nowhere", body=b"a=b")],
     "the usual way between": [
         POST,
         request("POST", "/token", "Transfer-Encoding: chunked") + b"1\r\na\r\n0\r\n\r\n",
@@ -219,22 +226,24 @@ AGAIN = {
 
 
 @pytest.mark.parametrize("said", AGAIN.values(), ids=AGAIN)
-def test_the_same_head_means_the_same_again(both, said):
+def test_the_same_head_means_the_same_again(patient, said):
     """Each part is sent once what is whole by then has been answered."""
+    last = request("GET", "/token", "Connection: close")
 
     def talk(url):
-        told = []
         with Wire(url) as wire:
             for part in said:
                 wire.say(part)
                 time.sleep(0.03)
+            with suppress(ConnectionError):  # after a refusal they close by themselves
+                wire.say(last)
             wire.closed()
             told = wire.buffer
         told = re.sub(rb"(?m)^date: .*\r\n", b"", told)
         return re.sub(rb'(x-request-id: |"(?:request_)?id": ")[0-9a-f]{16}', rb"\1id", told)
 
     with ThreadPoolExecutor(2) as pool:
-        fast, usual = pool.map(talk, both)
+        fast, usual = pool.map(talk, patient)
     assert fast == usual
     assert fast.count(b"HTTP/1.1 ") >= 2
 
@@ -315,6 +324,14 @@ def test_whatever_is_out_of_the_ordinary_goes_the_usual_way(watched, said):
         assert answer.status == 200
     # An upgrade that is not taken up is read again without the offer, and then it is ordinary.
     assert tasks == [ORDINARY if b"Upgrade" in said else "RequestResponseCycle.run_asgi"]
+
+
+def test_the_lane_may_be_closed():
+    endpoint = Watching()
+    with serving(front(routes={"/": endpoint}, fast=False)) as url, Wire(url) as wire:
+        for _ in range(3):
+            assert wire.say(request(path="/")).hear().status == 200
+    assert endpoint.tasks == ["RequestResponseCycle.run_asgi"] * 3
 
 
 def test_one_packet_does_not_keep_the_lane_for_itself(watched):

@@ -112,6 +112,7 @@ class Server:
             pages=pages,
             proxy=self.settings.proxy,
             seen=None if self.metrics is None else self.metrics.tally.seen,
+            fast=self.settings.lane == "fast",
             https=any(issuer.url.startswith("https:") for issuer in issuers),
         )
 

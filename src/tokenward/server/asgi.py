@@ -42,8 +42,8 @@ class Front:
     that clients registered, as browsers spell them. ``pages`` is another ASGI application for
     paths without a route. ``admit`` is asked before a body is read, and ``seen`` told after an
     answer was sent. ``proxy`` knows whom to believe about where a request came from. ``https``
-    says that whoever can reach us can do so by https. A body may have ``longest`` bytes and take
-    ``deadline`` seconds.
+    says that whoever can reach us can do so by https, ``fast`` that our own server may answer past
+    ASGI. A body may have ``longest`` bytes and take ``deadline`` seconds.
     """
 
     def __init__(
@@ -58,6 +58,7 @@ class Front:
         seen: Seen | None = None,
         proxy: Proxy | None = None,
         https: bool = False,
+        fast: bool = True,
         longest: int = 64 * 1024,
         deadline: float = 10.0,
     ) -> None:
@@ -74,6 +75,7 @@ class Front:
         self._origins = permissions(origins)
         self._compile()
         self.longest = longest
+        self.fast = fast
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request, or the life of the application (ASGI 3)."""

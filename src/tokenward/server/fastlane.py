@@ -182,7 +182,7 @@ class FastLane(Guard):
     def _way(self) -> Route | None:
         """Where the request leads, if there is nothing unusual about it."""
         front, parser = self.app, self.parser
-        if not isinstance(front, Front) or parser.get_http_version() != "1.1":
+        if not isinstance(front, Front) or not front.fast or parser.get_http_version() != "1.1":
             return None
         fields = self._head.fields
         route = front.route(self.url.partition(b"?")[0])

@@ -119,6 +119,10 @@ class ServerTable:
     listen: Annotated[Listen, address] = field(default_factory=Listen)
     """Address and port, `127.0.0.1:8080` unless said. The variable `PORT` changes the port."""
 
+    lane: Literal["fast", "asgi"] = "fast"
+    """`fast`: what arrives whole and waits for nobody is answered at once. `asgi`: every request
+    goes the usual way; the answers are the same."""
+
     encryption_key: Annotated[str, key_text] = field(default="", repr=False)
     """What secrets at rest are sealed with: 32 bytes in base64url, as `"${NAME}"`. Several, with
     white space between, while one takes the place of another: the first seals, all open."""
@@ -192,6 +196,7 @@ class Settings:
     store: str = field(default="memory:", repr=False)
     cache: str = field(default="", repr=False)
     listen: Listen = field(default_factory=Listen)
+    lane: Literal["fast", "asgi"] = "fast"
     encryption_key: str = field(default="", repr=False)
     encryption_key_file: str = ""
     audit: AuditSettings = field(default_factory=AuditSettings)
@@ -255,6 +260,7 @@ def read(document: Mapping[str, object], report: Report) -> Settings:
         store=top.store,
         cache=top.cache,
         listen=top.listen,
+        lane=top.lane,
         encryption_key=top.encryption_key,
         encryption_key_file=top.encryption_key_file,
         audit=audit,
