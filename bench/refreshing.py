@@ -23,13 +23,14 @@ from tokenward.clock import now
 from tokenward.oauth.errors import InvalidGrant
 from tokenward.oauth.messages import TokenRequest, TokenResponse
 from tokenward.oauth.scope import Scope
-from tokenward.server.app import Server, seal
+from tokenward.server.app import Server
 from tokenward.server.audit import Audit
 from tokenward.server.endpoints import NEVER, Endpoint
 from tokenward.server.endpoints.token import HEADERS, form
 from tokenward.server.handles import from_bytes, to_bytes
 from tokenward.server.http import Answer, Received
 from tokenward.server.issuance import Issuance
+from tokenward.server.keeping import seal
 from tokenward.server.mint import Signer
 from tokenward.server.model import Caller, Grant
 from tokenward.server.seal import Seal

@@ -1,11 +1,12 @@
 """What every test may use: one event loop backend, a whole server, and keys that are ready."""
 
 import itertools
+import os
 from pathlib import Path
 
 import pytest
 
-from tests import databases
+from tests import databases, hsm
 from tests.tiers import PROGRAMS
 from tests.world import a_world
 from tokenward.jose.keys import SigningKey
@@ -45,6 +46,19 @@ def redis():
     """A real Redis, the same one for all; ``url()`` names a database in it."""
     with databases.shared(databases.Redis) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def softhsm(tmp_path_factory):
+    """A hardware module in software, for this process and those it starts with ``environ``."""
+    try:
+        module = hsm.SoftHsm(tmp_path_factory.mktemp("hsm"))
+    except hsm.Missing as missing:
+        if os.environ.get("TOKENWARD_SKIP_NOTHING"):
+            raise
+        pytest.skip(str(missing))
+    os.environ.update(module.environ)  # the library asks when it is loaded
+    return module
 
 
 @pytest.fixture

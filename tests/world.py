@@ -17,7 +17,8 @@ from tests.servers import Issuer
 from tests.upstream import Upstream
 from tokenward.jose import jws
 from tokenward.jose.keys import SigningKey
-from tokenward.server.app import Server, seal
+from tokenward.server.app import Server
+from tokenward.server.keeping import seal
 from tokenward.server.keyring import KeyRing
 from tokenward.server.settings import load
 

@@ -8,6 +8,7 @@ import time
 import httpx2
 import pytest
 
+from tests import hsm
 from tests.dev import around, program
 from tests.running import CONFIG, free_port, hashed
 from tokenward.clock import now
@@ -52,11 +53,11 @@ def folder(tmp_path):
     return tmp_path
 
 
-def keys(folder, *arguments):
+def keys(folder, *arguments, environ=None):
     return subprocess.run(
         program("keys", *arguments),
         cwd=folder,
-        env=around(),
+        env={**around(), **(environ or {})},
         capture_output=True,
         text=True,
         check=False,
@@ -70,14 +71,15 @@ def listed(folder, *arguments):
 
 
 class serving:  # noqa: N801 - reads as what it does
-    def __init__(self, folder):
+    def __init__(self, folder, environ=None):
         self.folder = folder
+        self.environ = environ or {}
 
     def __enter__(self):
         self.process = subprocess.Popen(
             program("serve", "--json"),
             cwd=self.folder,
-            env=around(),
+            env={**around(), **self.environ},
             stderr=subprocess.PIPE,
             text=True,
         )
@@ -92,11 +94,13 @@ class serving:  # noqa: N801 - reads as what it does
         self.process.wait()
         self.process.stderr.close()
 
-    def token(self):
+    def ask(self):
         form = {"grant_type": "client_credentials"}
         with httpx2.Client() as http:
-            answer = http.post(f"{self.url}/token", data=form, auth=("nightly", SECRET))
-        return answer.json()["access_token"]
+            return http.post(f"{self.url}/token", data=form, auth=("nightly", SECRET))
+
+    def token(self):
+        return self.ask().json()["access_token"]
 
     def jwks(self):
         with httpx2.Client() as http:
@@ -204,6 +208,55 @@ def test_the_wrong_encryption_key_is_said_and_changes_nothing(folder):
     assert "sealed with another encryption key" in done.stderr
     key.write_bytes(kept)
     assert listed(folder) == before
+
+
+def test_another_encryption_key_takes_the_place_of_one(folder):
+    with serving(folder) as server:
+        token = server.token()
+    before = listed(folder)
+    file = folder / "tokenward.db.key"
+    old, new = file.read_text(), "N" * 43 + "\n"
+    file.write_text(new + old)
+    done = keys(folder, "reseal")
+    assert done.returncode == 0
+    assert "Sealed anew: 2." in done.stdout
+    assert "Sealed anew: 0." in keys(folder, "reseal").stdout
+    file.write_text(new)
+    assert listed(folder) == before
+    with serving(folder) as server:
+        assert server.verifies(token)
+    file.write_text(old)
+    done = keys(folder, "reseal")
+    assert done.returncode == 1
+    assert "sealed with another encryption key" in done.stderr
+
+
+def test_keys_in_a_hardware_module(folder, softhsm):
+    environ = {**softhsm.environ, "PIN": hsm.PIN}
+    file = folder / CONFIG
+    where = f'signer = "pkcs11"\nmodule = "{softhsm.module}"\ntoken = "{softhsm.token()}"\n'
+    inside = f'[issuers.main.keys]\n{where}pin = "${{PIN}}"\n[issuers.ims]'
+    file.write_text(file.read_text().replace("[issuers.ims]", inside))
+    with serving(folder, environ) as server:
+        old = server.token()
+        assert server.verifies(old)
+    done = keys(folder, "rotate", "--now", "--issuer", "main", environ=environ)
+    assert done.returncode == 0, done.stderr
+    with serving(folder, environ) as server:
+        assert len(server.jwks()["keys"]) == 2
+        assert server.verifies(old)
+        assert server.verifies(server.token())
+    with serving(folder, {**environ, "PIN": "wrong-pin"}) as server:
+        assert len(server.jwks()["keys"]) == 2
+        refused = server.ask()
+        assert refused.status_code == 503
+        assert refused.json()["error"] == "temporarily_unavailable"
+        with httpx2.Client() as http:
+            assert http.get(f"{server.url}/readyz").json()["failing"] == ["keys"]
+    done = keys(folder, "rotate", "--now", environ={**environ, "PIN": "wrong-pin"})
+    assert done.returncode == 1
+    assert "refuses the PIN" in done.stderr
+    assert "wrong-pin" not in done.stdout + done.stderr
 
 
 async def test_killed_in_the_middle_of_twenty_changes_one_key_signs_and_no_token_is_lost(folder):

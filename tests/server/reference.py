@@ -22,6 +22,7 @@ from tokenward.server.settings.issuers import IssuerTable
 from tokenward.server.settings.metrics import MetricsSettings
 from tokenward.server.settings.proxy import ProxyTable
 from tokenward.server.settings.rules import RuleTable
+from tokenward.server.settings.signers import KeysTable
 from tokenward.server.settings.subjects import SubjectTable
 from tokenward.server.settings.tokens import TokenTable
 from tokenward.server.settings.whole import AuditSettings, Sections, ServerTable
@@ -35,6 +36,8 @@ SETTINGS: Mapping[str, tuple[type, ...]] = {
     "proxy": (ProxyTable,),
     "metrics": (MetricsSettings,),
     "issuers": (IssuerTable,),
+    "keys": (KeysTable,),
+    "pkcs11": (plugins.find("signer", "pkcs11"),),
     "clients": (ClientTable,),
     "client_secret": (plugins.find("proof", "client_secret"),),
     "private_key_jwt": (plugins.find("proof", "private_key_jwt"),),

@@ -132,6 +132,7 @@ def after(line: str, text: str) -> tuple[str, str]:
 
 
 IMS = 'profile = "ims"'
+SIGNER = 'signer = "pkcs11", module = "m.so", token = "t", pin = "${SECRET}"'
 AUTH0 = 'issuer = "https://dev-x.us.auth0.com/"'
 APP = 'proof = "none"'
 NIGHTLY = f'secrets = ["{HASH}"]'
@@ -166,6 +167,25 @@ ERRORS = [
     (top('audit = { mode = "beside" }'), "audit.mode", 'must be one of "behind"'),
     (top('issuer = "https://x.example.com"'), "issuer", "is short for [issuers.main]"),
     # issuers
+    (after(IMS, 'keys = "pkcs11"'), "issuers.ims.keys", "must be a table"),
+    (after(IMS, "keys = {}"), "issuers.ims.keys.signer", "is missing"),
+    (after(IMS, 'keys = { signer = "pkcs12" }'), "ims.keys.signer", 'did you mean "pkcs11"'),
+    (after(IMS, 'keys = { signer = "json:JSONDecoder" }'), "ims.keys.signer", "is no signer"),
+    (
+        after(IMS, f"keys = {{ {SIGNER}, slot = 3 }}"),
+        "issuers.ims.keys.slot",
+        "its keys are: label, module, pin, signer, token",
+    ),
+    (
+        after(IMS, 'keys = { signer = "pkcs11", module = "m.so", pin = "${SECRET}" }'),
+        "issuers.ims.keys.token",
+        "is missing",
+    ),
+    (
+        after(IMS, f'algorithm = "EdDSA"\nkeys = {{ {SIGNER} }}'),
+        "issuers.ims.keys.signer",
+        "cannot sign with EdDSA",
+    ),
     ((MAIN_URL, "#"), "issuers.main.url", "is missing"),
     ((MAIN_URL, 'url = ""'), "issuers.main.url", "is empty"),
     ((MAIN_URL, 'url = "tokens.example.com"'), "issuers.main.url", "must be an absolute URL"),
@@ -191,7 +211,7 @@ ERRORS = [
     (
         after(IMS, "color = 3"),
         "issuers.ims.color",
-        "its keys are: algorithm, client_secret_jwt, profile",
+        "its keys are: algorithm, client_secret_jwt, keys, profile",
     ),
     # callers
     (add("[callers.x]\n"), "callers.x.proof", "one of: client_secret, client_secret_jwt"),
@@ -446,6 +466,11 @@ WARNINGS = [
         'is never reached: rule "people" decides before it',
     ),
     (top('encryption_key = "' + KEY + '"'), "encryption_key", "is a secret"),
+    (
+        after(IMS, f"keys = {{ {SIGNER.replace('${SECRET}', 'hunter2')} }}"),
+        "issuers.ims.keys.pin",
+        "is a secret",
+    ),
     (top('cache = "redis://:hunter2@localhost"'), "cache", "contains a password"),
     (
         (

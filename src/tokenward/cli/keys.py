@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from enum import StrEnum
-from functools import partial
 from math import isinf
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -16,7 +15,7 @@ from tokenward.cli.saying import BOLD, FAINT, GREEN, YELLOW, fail, note, painted
 
 if TYPE_CHECKING:
     from tokenward.server.keyring import KeyRing
-    from tokenward.server.rotation import Entries, Periods
+    from tokenward.server.rotation import Entries, Make, Periods
     from tokenward.server.settings import Settings
 
 T = TypeVar("T")
@@ -27,6 +26,7 @@ tokenward keys rotate                    # the next key is published, and signs 
 tokenward keys rotate --now              # the next key signs at once
 tokenward keys revoke KID                # a key that leaked: it is gone, and another one signs
 tokenward keys list --issuer ims --json
+tokenward keys reseal                    # after a new encryption key: nothing needs the old one
 """
 
 _COLORS = {"current": GREEN, "next": YELLOW, "retired": FAINT}
@@ -38,6 +38,7 @@ class Action(StrEnum):
     LIST = "list"
     ROTATE = "rotate"
     REVOKE = "revoke"
+    RESEAL = "reseal"
 
 
 def keys(
@@ -58,7 +59,8 @@ def keys(
     is published now and signs in some minutes, when nobody keeps a key set without it any more.
     "--now" does not wait, so that whoever verifies with a set it fetched before refuses new tokens
     until it fetches another. "revoke" takes a key out of the published set: what it signed is not
-    believed any more by anybody who fetches the set, nor by introspection.
+    believed any more by anybody who fetches the set, nor by introspection. "reseal" seals the keys
+    in the store anew, with the first of several encryption keys.
 
     Running servers know within 30 seconds. Ends with 1 if nothing could be done.
     """
@@ -84,6 +86,8 @@ def keys(
         _rotate(settings, names, now=now, json=json)
     elif action is Action.REVOKE:
         _revoke(settings, names, kid, json=json)
+    elif action is Action.RESEAL:
+        _reseal(settings, names, json=json)
     _list(settings, names, json=json)
 
 
@@ -128,7 +132,6 @@ def _told(row: Mapping[str, object]) -> str:
 
 
 def _rotate(settings: "Settings", names: list[str], *, now: bool, json: bool) -> None:
-    from tokenward.jose.keys import SigningKey  # noqa: PLC0415
     from tokenward.server.rotation import TooSoon, replaced, rotated  # noqa: PLC0415
 
     async def change(ring: "KeyRing", periods: "dict[str, Periods]") -> None:
@@ -136,7 +139,7 @@ def _rotate(settings: "Settings", names: list[str], *, now: bool, json: bool) ->
         for name in names:
             algorithm = settings.issuers[name].algorithm
             await ring.ring(name, algorithm)
-            make = partial(SigningKey.generate, algorithm)
+            make = ring.maker(name, algorithm)
             await ring.change(
                 name,
                 algorithm,
@@ -154,15 +157,14 @@ def _rotate(settings: "Settings", names: list[str], *, now: bool, json: bool) ->
 
 
 def _revoke(settings: "Settings", names: list[str], kid: str, *, json: bool) -> None:
-    from tokenward.jose.keys import SigningKey  # noqa: PLC0415
     from tokenward.server.rotation import revoked  # noqa: PLC0415
 
     async def change(ring: "KeyRing", _: "dict[str, Periods]") -> bool:
         for name in names:
             algorithm = settings.issuers[name].algorithm
-            make = partial(SigningKey.generate, algorithm)
+            make = ring.maker(name, algorithm)
 
-            def step(entries: "Entries", make: Callable[[], SigningKey] = make) -> "Entries":
+            def step(entries: "Entries", make: "Make" = make) -> "Entries":
                 return revoked(entries, kid, time.time(), make)
 
             try:
@@ -178,15 +180,25 @@ def _revoke(settings: "Settings", names: list[str], kid: str, *, json: bool) -> 
         say("It is gone: nothing it signed is believed by whoever fetches the keys anew.", BOLD)
 
 
+def _reseal(settings: "Settings", names: list[str], *, json: bool) -> None:
+    async def seal_anew(ring: "KeyRing", _: "dict[str, Periods]") -> int:
+        algorithms = {name: settings.issuers[name].algorithm for name in names}
+        return sum([await ring.reseal(name, it) for name, it in algorithms.items()])
+
+    number = _with(settings, seal_anew, json=json)
+    if not json:
+        say(f"Sealed anew: {number}. All of them need the first encryption key only.", BOLD)
+
+
 async def _all(
     ring: "KeyRing", settings: "Settings", names: list[str]
 ) -> "dict[str, tuple[Entries, Periods]]":
-    from tokenward.server.app import periods  # noqa: PLC0415
+    from tokenward.server.keeping import periods  # noqa: PLC0415
 
     every = periods(settings)
     return {
         name: (
-            await ring.change(name, settings.issuers[name].algorithm, lambda entries: entries),
+            await ring.look(name, settings.issuers[name].algorithm),
             every[name],
         )
         for name in names
@@ -201,29 +213,23 @@ def _with(
 ) -> T:
     """Open the store, do this with what it keeps, close it."""
     from tokenward.clock import now  # noqa: PLC0415
-    from tokenward.server.app import periods, seal  # noqa: PLC0415
-    from tokenward.server.keyring import KeyRing  # noqa: PLC0415
+    from tokenward.oauth.errors import TemporarilyUnavailable  # noqa: PLC0415
+    from tokenward.server.keeping import keyring_of, periods  # noqa: PLC0415
     from tokenward.server.seal import SealBroken  # noqa: PLC0415
-    from tokenward.server.stores import (  # noqa: PLC0415
-        StoreUnavailable,
-        WrongStore,
-        open_store,
-    )
+    from tokenward.server.stores import WrongStore, open_store  # noqa: PLC0415
 
     async def run() -> T:
         store = open_store(settings.store, now)
         await store.open()
         try:
-            every = periods(settings)
-            ring = KeyRing(shelf=store.shelf, seal=seal(settings, store), periods=every)
-            return await work(ring, every)
+            return await work(keyring_of(settings, store, now), periods(settings))
         finally:
             await store.close()
 
     try:
         return asyncio.run(run())
-    except (StoreUnavailable, WrongStore, SealBroken) as exc:
-        detail = exc.detail if isinstance(exc, StoreUnavailable) else str(exc)
+    except (TemporarilyUnavailable, WrongStore, SealBroken) as exc:
+        detail = exc.detail if isinstance(exc, TemporarilyUnavailable) else str(exc)
         fail(f"the keys cannot be had: {detail}", in_json=json)
 
 

@@ -141,8 +141,7 @@ class Live:
         return ask
 
     async def _store(self) -> str:
-        from tokenward.server.app import seal  # noqa: PLC0415
-        from tokenward.server.keyring import KeyRing  # noqa: PLC0415
+        from tokenward.server.keeping import keyring_of  # noqa: PLC0415
         from tokenward.server.seal import SealBroken  # noqa: PLC0415
         from tokenward.server.stores import StoreUnavailable, WrongStore, open_store  # noqa: PLC0415
 
@@ -155,10 +154,10 @@ class Live:
                 return "is not there yet, and will be made"
             async with _opened(store):
                 await store.ping()
-                rings = KeyRing(shelf=store.shelf, seal=seal(settings, store))
+                rings = keyring_of(settings, store, time)
                 known = 0
                 for name, issuer in settings.issuers.items():
-                    kept = await rings.change(name, issuer.algorithm, lambda entries: entries)
+                    kept = await rings.look(name, issuer.algorithm)
                     known += bool(kept)
         except StoreUnavailable as exc:
             raise Failed(exc.detail, "Is it running, and is its disk not full?") from None

@@ -4,6 +4,7 @@ Law: nobody here believes what a certificate says.  The same key gives the same 
 on every machine, so nothing in it comes from a clock or from chance.
 """
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from hashlib import sha256
 
@@ -20,18 +21,32 @@ _NEVER = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)  # RFC 5280 §4.1.2.5
 
 def self_signed(private: rsa.RSAPrivateKey, name: str) -> bytes:
     """Wrap the public half into a certificate, in DER.  `name` has at most 64 characters."""
+    return _certificate(private.public_key(), private, name).public_bytes(Encoding.DER)
+
+
+def signed_elsewhere(public: rsa.RSAPublicKey, name: str, sign: Callable[[bytes], bytes]) -> bytes:
+    """Do the same for a key whose private half is not here; `sign` is RS256 with that key."""
+    stranger = rsa.generate_private_key(65537, public.key_size)
+    draft = _certificate(public, stranger, name)
+    # The signature is what a certificate ends with (RFC 5280 §4.1), and both are of one length.
+    signature = sign(draft.tbs_certificate_bytes)
+    return draft.public_bytes(Encoding.DER)[: -len(draft.signature)] + signature
+
+
+def _certificate(
+    public: rsa.RSAPublicKey, private: rsa.RSAPrivateKey, name: str
+) -> x509.Certificate:
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(subject)
-        .public_key(private.public_key())
+        .public_key(public)
         .serial_number(int.from_bytes(sha256(name.encode()).digest()[:16], "big") | 1)
         .not_valid_before(_BEGIN)
         .not_valid_after(_NEVER)
         # PKCS #1 v1.5 has no salt, so the signature is always the same one.
         .sign(private, hashes.SHA256())
-        .public_bytes(Encoding.DER)
     )
 
 

@@ -189,20 +189,12 @@ class SigningKey:
 
         Raises TypeError or ValueError for claims that JSON cannot say.
         """
-        head = self._heads.get(typ) or self._head(typ)
-        signed = head + segment(dump_object(claims))
+        signed = (self._heads.get(typ) or self._head(typ)) + segment(dump_object(claims))
         return b".".join((signed, segment(self._sign(signed)))).decode()
 
     def public_jwk(self) -> dict[str, object]:
         """Write the public half as it stands in a JWKS (RFC 7517 §4)."""
-        document = jwk.members(self._verifying.public)
-        if self.kid:
-            document["kid"] = self.kid
-        document |= {"use": "sig", "alg": self.algorithm}
-        if self.certificate:
-            # Here base64 is the usual one, with padding (RFC 7517 §4.7).
-            document["x5c"] = [b64encode(self.certificate).decode()]
-        return document
+        return published(self._verifying, self.certificate)
 
     def verifying_key(self) -> VerifyingKey:
         """Give the public half."""
@@ -283,7 +275,23 @@ class SigningKey:
         )
 
     def _head(self, typ: str) -> bytes:
-        header = {"alg": self.algorithm, "typ": typ, "kid": self.kid}
-        head = segment(dump_object({name: said for name, said in header.items() if said})) + b"."
-        self._heads[typ] = head
-        return head
+        self._heads[typ] = written = head(self.algorithm, typ, self.kid)
+        return written
+
+
+def published(key: VerifyingKey, certificate: bytes = b"") -> dict[str, object]:
+    """Write a key of ours as it stands in our JWKS (RFC 7517 §4); `certificate` is DER."""
+    document = jwk.members(key.public)
+    if key.kid:
+        document["kid"] = key.kid
+    document |= {"use": "sig", "alg": key.algorithm}
+    if certificate:
+        # Here base64 is the usual one, with padding (RFC 7517 §4.7).
+        document["x5c"] = [b64encode(certificate).decode()]
+    return document
+
+
+def head(algorithm: str, typ: str, kid: str) -> bytes:
+    """Write what stands before the claims: the header and its dot (RFC 7515 §7.1)."""
+    header = {"alg": algorithm, "typ": typ, "kid": kid}
+    return segment(dump_object({name: said for name, said in header.items() if said})) + b"."

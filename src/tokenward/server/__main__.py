@@ -8,11 +8,12 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from tokenward.oauth.errors import TemporarilyUnavailable
 from tokenward.server.app import application
 from tokenward.server.seal import SealBroken
 from tokenward.server.serve import CannotListen, serve
 from tokenward.server.settings import ConfigError, Listen, Problem, find, load
-from tokenward.server.stores import StoreUnavailable, WrongStore
+from tokenward.server.stores import WrongStore
 
 CONFIGURATION = 78
 FAILED = 1
@@ -58,7 +59,7 @@ def run(*, config: Path | None, host: str, port: int | None, json: bool = False)
     except CannotListen as exc:
         tell("failed", {"message": str(exc)})
         return FAILED
-    except (WrongStore, StoreUnavailable, SealBroken, OSError) as exc:
+    except (WrongStore, TemporarilyUnavailable, SealBroken, OSError) as exc:
         tell("failed", {"message": f"cannot start: {exc}"})
         return FAILED
     return 0

@@ -9,7 +9,6 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
-from pathlib import Path
 from secrets import token_bytes
 from typing import Any
 
@@ -25,31 +24,26 @@ from tokenward.server.denylist import DenyList
 from tokenward.server.endpoints import Endpoint
 from tokenward.server.endpoints.get_token import GetTokenEndpoint
 from tokenward.server.endpoints.health import HealthEndpoint, ReadinessEndpoint, Signing
-from tokenward.server.endpoints.jwks import MAX_AGE
 from tokenward.server.endpoints.metrics import MetricsEndpoint
 from tokenward.server.grants import GrantType
 from tokenward.server.grants.client_credentials import ClientCredentials
 from tokenward.server.grants.jwt_bearer import JwtBearer
 from tokenward.server.grants.token_exchange import TokenExchange
 from tokenward.server.issuance import Issuance, Source
-from tokenward.server.keyring import POLL, KeyRing, Ring
+from tokenward.server.keeping import keyring_of, seal
+from tokenward.server.keyring import KeyRing, Ring
 from tokenward.server.metrics import Metrics, shared_folder
 from tokenward.server.mint import Mint
 from tokenward.server.model import Client
 from tokenward.server.policy import Policy, Target
 from tokenward.server.proofs.client_secret import ClientSecret
 from tokenward.server.registry import Registered, Registry
-from tokenward.server.rotation import Periods, current
-from tokenward.server.seal import Seal
+from tokenward.server.rotation import current
 from tokenward.server.settings import Settings, TokenSettings
 from tokenward.server.stores import Cache, Shelf, Store, open_cache, open_store
 from tokenward.server.subjects import Subjects
 from tokenward.server.theirs import Theirs
 from tokenward.server.trail import Trail
-
-LEAD = MAX_AGE + 2 * POLL + 60.0
-"""Seconds between the first sight of a key and its first signature: whoever verifies has fetched
-it by then, and all our processes know it, if no clock is off by more than a minute."""
 
 
 def application(settings: Settings, *, clock: Clock = now, pages: Any = None) -> Front:
@@ -72,6 +66,7 @@ class Server:
     redis: Cache | None = field(init=False)
     theirs: Theirs = field(init=False)
     metrics: Metrics | None = field(init=False)
+    keyring: KeyRing | None = None
     watching: asyncio.Task[None] | None = None
 
     def __post_init__(self) -> None:
@@ -170,6 +165,8 @@ class Server:
             self.watching.cancel()
         if self.metrics is not None:
             await self.metrics.close()
+        if self.keyring is not None:
+            self.keyring.close()
         await self.theirs.close()
         await self.http.aclose()
         if self.redis is not None:
@@ -190,12 +187,7 @@ class Server:
         issuers = self.settings.issuers
         if not issuers:
             return {}
-        keyring = KeyRing(
-            shelf=self.store.shelf,
-            seal=seal(self.settings, self.store),
-            clock=self.clock,
-            periods=periods(self.settings),
-        )
+        keyring = self.keyring = keyring_of(self.settings, self.store, self.clock)
         rings = {name: await keyring.ring(name, it.algorithm) for name, it in issuers.items()}
         await keyring.refresh()
         self.watching = asyncio.create_task(keyring.watch(), name="tokenward-keyring")
@@ -250,18 +242,6 @@ class Server:
         return Registry(clients=clients, stranger=stranger)
 
 
-def periods(settings: Settings) -> dict[str, Periods]:
-    """How the keys of each issuer come and go."""
-    longest = dict.fromkeys(settings.issuers, 0.0)
-    for token in settings.tokens.values():
-        if token.upstream is None:
-            longest[token.issuer] = max(longest[token.issuer], token.lifetime)
-    return {
-        name: Periods(every=issuer.rotate_every, lead=LEAD, keep=longest[name] + LEAD)
-        for name, issuer in settings.issuers.items()
-    }
-
-
 def policy(settings: Settings) -> Policy:
     """The rules, and what they are about."""
     targets = {
@@ -275,17 +255,6 @@ def policy(settings: Settings) -> Policy:
         for name, token in settings.tokens.items()
     }
     return Policy(rules=settings.rules, targets=targets)
-
-
-def seal(settings: Settings, store: Store) -> Seal:
-    """The key that secrets at rest are sealed with: given, in a file, or beside the database."""
-    if settings.encryption_key:
-        return Seal.from_text(settings.encryption_key)
-    if settings.encryption_key_file:
-        return Seal.from_file(Path(settings.encryption_key_file))
-    if store.path is None:
-        return Seal.of(token_bytes(32))
-    return Seal.from_file(store.path.with_name(store.path.name + ".key"))
 
 
 def _by_name(*grant_types: GrantType) -> dict[str, GrantType]:

@@ -1,6 +1,6 @@
 """Tokens of our own, signed with our own key (RFC 9068)."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from os import urandom
 from typing import Protocol
@@ -19,8 +19,8 @@ OURS = frozenset({ACCESS_TOKEN, JWT})
 class Signer(Protocol):
     """The current key of one issuer."""
 
-    def sign(self, claims: Mapping[str, object], *, typ: str) -> str:
-        """The claims as a compact JWS (RFC 7515 §3.1)."""
+    def sign(self, claims: Mapping[str, object], *, typ: str) -> str | Awaitable[str]:
+        """The claims as a compact JWS (RFC 7515 §3.1); later, if somebody else holds the key."""
         ...
 
 
@@ -57,7 +57,8 @@ class Mint:
             claims["act"] = act
         if grant.certificate:
             claims["cnf"] = {"x5t#S256": grant.certificate}
-        value = self.signer.sign(claims, typ=self.profile.typ)
+        signed = self.signer.sign(claims, typ=self.profile.typ)
+        value = signed if isinstance(signed, str) else await signed
         return AccessToken(
             value=value, expires_at=now + life, scope=authorization.scope, types=OURS
         )

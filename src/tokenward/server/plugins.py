@@ -12,6 +12,7 @@ from typing import Any
 from tokenward.server.values import Wrong, did_you_mean
 
 PROOF, UPSTREAM, PROFILE, GRANT = "proof", "upstream", "profile", "grant"
+SIGNER = "signer"
 
 _HERE = "tokenward.server"
 
@@ -35,6 +36,9 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "ims": f"{_HERE}.profiles.ims:Ims",
         "okta": f"{_HERE}.profiles.okta:Okta",
     },
+    SIGNER: {
+        "pkcs11": f"{_HERE}.signers.pkcs11:Pkcs11",
+    },
     GRANT: {
         "client_credentials": f"{_HERE}.grants.client_credentials:ClientCredentials",
         "token_exchange": f"{_HERE}.grants.token_exchange:TokenExchange",
@@ -48,6 +52,7 @@ LATER: Mapping[str, frozenset[str]] = {
         {"refresh_token", "jwt_bearer", "token_exchange", "github_app", "textile_hub", "static"}
     ),
     PROFILE: frozenset({"hub"}),
+    SIGNER: frozenset(),
     GRANT: frozenset({"authorization_code", "refresh_token", "device_code"}),
 }
 """What other pages of ours speak of, and this version does not have."""
@@ -58,6 +63,7 @@ _CONTRACTS: Mapping[str, tuple[tuple[str, ...], ...]] = {
     UPSTREAM: (("flow", "shared_by"),),
     PROFILE: (("algorithm", "typ", "paths", "claims", "spoken"),),
     GRANT: (("name", "redeem"),),
+    SIGNER: (("algorithms", "makes_keys", "make", "sign"),),
 }
 
 _FOREIGN = re.compile(r"(?P<module>[^\W\d]\w*(?:\.[^\W\d]\w*)*):(?P<name>[^\W\d]\w*)")

@@ -12,14 +12,14 @@ from dataclasses import dataclass, field, replace
 from math import inf
 from typing import TypeAlias
 
-from tokenward.jose.keys import SigningKey
+from tokenward.jose.held import OurKey
 
 MOST = 3
 """Keys that are public at a time: next, current, retired."""
 
 NEXT, CURRENT, RETIRED = "next", "current", "retired"
 
-Make: TypeAlias = Callable[[], SigningKey]
+Make: TypeAlias = Callable[[], OurKey]
 
 
 class TooSoon(Exception):
@@ -34,7 +34,7 @@ class TooSoon(Exception):
 class Entry:
     """One key, and its dates in seconds since the epoch."""
 
-    key: SigningKey = field(repr=False)
+    key: OurKey = field(repr=False)
     made: float
     """When it was first published."""
 

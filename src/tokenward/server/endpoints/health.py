@@ -66,7 +66,7 @@ async def _works(ping: Ping) -> bool:
 class Signer(Protocol):
     """What signs for an issuer."""
 
-    def sign(self, claims: Mapping[str, object], *, typ: str) -> str: ...
+    def sign(self, claims: Mapping[str, object], *, typ: str) -> str | Awaitable[str]: ...
 
 
 @dataclass(slots=True)
@@ -82,7 +82,9 @@ class Signing:
             return
         for signer in self.signers:
             try:
-                signer.sign({}, typ="readiness")  # no token of any kind
+                signed = signer.sign({}, typ="readiness")  # no token of any kind
+                if not isinstance(signed, str):
+                    await signed
             except Exception as failure:
                 raise TemporarilyUnavailable(detail="a key cannot sign") from failure
         self._until = now + SIGNED_ENOUGH

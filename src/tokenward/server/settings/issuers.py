@@ -12,7 +12,9 @@ from tokenward.server.config import Report, fill, settings_of, spelled
 from tokenward.server.profiles import Profile
 from tokenward.server.routing import plain
 from tokenward.server.settings.names import check_name, plugin, read_table
-from tokenward.server.values import REPORTED, At, Within, did_you_mean
+from tokenward.server.settings.signers import read_signer
+from tokenward.server.signers import Signer
+from tokenward.server.values import REPORTED, At, Within, did_you_mean, tables
 
 MAIN = "main"
 
@@ -38,6 +40,9 @@ class IssuerTable:
     rotate_every: Annotated[float, rotation] = 7_776_000.0
     """For how long one key signs, such as `30d`, before the next one does; or `never`."""
 
+    keys: Annotated[Mapping[str, object], tables] | None = None
+    """Who holds its private keys? In the store, sealed, unless said."""
+
     client_secret_jwt: bool = False
     """Whether clients may sign with a secret that this server has to know in the clear."""
 
@@ -52,6 +57,8 @@ class IssuerSettings:
     algorithm: str
     client_secret_jwt: bool = False
     rotate_every: float = inf
+    signer: Signer | None = None
+    """Who holds its private keys; ``None``: we do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +126,7 @@ def _read(
         algorithm=algorithm,
         client_secret_jwt=common.client_secret_jwt,
         rotate_every=common.rotate_every,
+        signer=read_signer(common.keys, algorithm, at, report),
     )
 
 

@@ -1,0 +1,62 @@
+"""How a server keeps its signing keys: where, sealed with what, held by whom, and for how long."""
+
+from math import inf
+from pathlib import Path
+from secrets import token_bytes
+
+from tokenward.clock import Clock
+from tokenward.server.endpoints.jwks import MAX_AGE
+from tokenward.server.holder import Holder
+from tokenward.server.keyring import POLL, KeyRing
+from tokenward.server.rotation import Periods
+from tokenward.server.seal import Seal
+from tokenward.server.settings import Settings
+from tokenward.server.stores import Store
+
+LEAD = MAX_AGE + 2 * POLL + 60.0
+"""Seconds between the first sight of a key and its first signature: whoever verifies has fetched
+it by then, and all our processes know it, if no clock is off by more than a minute."""
+
+
+def keyring_of(settings: Settings, store: Store, clock: Clock) -> KeyRing:
+    """All rings of a server, in its store."""
+    return KeyRing(
+        shelf=store.shelf,
+        seal=seal(settings, store),
+        clock=clock,
+        periods=periods(settings),
+        holders=holders(settings),
+    )
+
+
+def periods(settings: Settings) -> dict[str, Periods]:
+    """How the keys of each issuer come and go."""
+    longest = dict.fromkeys(settings.issuers, 0.0)
+    for token in settings.tokens.values():
+        if token.upstream is None:
+            longest[token.issuer] = max(longest[token.issuer], token.lifetime)
+    return {
+        name: Periods(
+            every=issuer.rotate_every if issuer.signer is None or issuer.signer.makes_keys else inf,
+            lead=LEAD,
+            keep=longest[name] + LEAD,
+        )
+        for name, issuer in settings.issuers.items()
+    }
+
+
+def holders(settings: Settings) -> dict[str, Holder]:
+    """Who holds the keys of which issuer, where we do not."""
+    issuers = settings.issuers.items()
+    return {name: Holder(signer=it.signer) for name, it in issuers if it.signer is not None}
+
+
+def seal(settings: Settings, store: Store) -> Seal:
+    """The key that secrets at rest are sealed with: given, in a file, or beside the database."""
+    if settings.encryption_key:
+        return Seal.from_text(settings.encryption_key)
+    if settings.encryption_key_file:
+        return Seal.from_file(Path(settings.encryption_key_file))
+    if store.path is None:
+        return Seal.of(token_bytes(32))
+    return Seal.from_file(store.path.with_name(store.path.name + ".key"))
