@@ -19,6 +19,7 @@ from tokenward.server import plugins
 from tokenward.server.config import documentation, settings_of
 from tokenward.server.settings.clients import ClientTable, Metadata
 from tokenward.server.settings.issuers import IssuerTable
+from tokenward.server.settings.listen import ListenTable
 from tokenward.server.settings.metrics import MetricsSettings
 from tokenward.server.settings.proxy import ProxyTable
 from tokenward.server.settings.rules import RuleTable
@@ -32,6 +33,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "reference" / "configuration.md"
 
 SETTINGS: Mapping[str, tuple[type, ...]] = {
     "top": (ServerTable, Sections),
+    "listen": (ListenTable,),
     "audit": (AuditSettings,),
     "proxy": (ProxyTable,),
     "metrics": (MetricsSettings,),
@@ -64,10 +66,11 @@ _KINDS: Mapping[Any, str] = {
 _READ_AS = {
     "cache_url": "URL",
     "store_url": "URL",
-    "address": "address",
+    "host_and_port": "address",
     "key_text": "text",
     "rule_tables": "tables",
     "tables": "tables",
+    "listen_table": "table, address",
     "audit_table": "table, `behind`",
     "browser_origins": "list",
     "grant_type_names": "list",

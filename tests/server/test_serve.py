@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.server.toys import SECRET, Wire, ask, eventually, front, request
-from tokenward.server.serve import CannotListen, listen, serve, serving
+from tokenward.server.listening import CannotListen, listen
+from tokenward.server.serve import serve, serving
 
 ROOT = Path(__file__).parents[2]
 

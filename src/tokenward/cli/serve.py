@@ -9,6 +9,7 @@ from tokenward.cli.options import Config
 EXAMPLES = """
 tokenward serve
 tokenward serve --config /etc/tokenward/tokenward.toml --port 8081
+tokenward serve --workers 2
 
 # what the iTwin mobile sample's own server is told, in .env.local
 ITM_TOKEN_SERVER_CLIENT_ID=service-...
@@ -23,6 +24,15 @@ def serve(
     port: Annotated[
         int | None,
         typer.Option(metavar="PORT", min=0, max=65535, help="The port; 0 picks a free one."),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            metavar="NUMBER",
+            min=1,
+            max=64,
+            help="How many processes share the port; 1 unless said.",
+        ),
     ] = None,
     json: Annotated[
         bool,
@@ -40,4 +50,4 @@ def serve(
     """
     from tokenward.server.__main__ import run  # noqa: PLC0415
 
-    raise typer.Exit(run(config=config, host=host, port=port, json=json))
+    raise typer.Exit(run(config=config, host=host, port=port, workers=workers, json=json))

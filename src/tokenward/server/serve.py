@@ -6,74 +6,54 @@ the command line need is imported here.
 
 import asyncio
 import contextlib
-import errno
-import json
-import logging
 import signal
 import socket
 import sys
 import threading
-import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Future
+from dataclasses import dataclass, field
+from ssl import SSLContext
 from types import FrameType
-from typing import Any, TextIO
+from typing import Any
 
 import uvloop
 from uvicorn.config import Config
 from uvicorn.server import Server
 
-from tokenward.server.bodies import Application, Message
+from tokenward.server.bodies import Application
 from tokenward.server.bounds import Limits
 from tokenward.server.fastlane import FastLane
 from tokenward.server.guard import Guard
+from tokenward.server.life import alive
+from tokenward.server.listening import BACKLOG, listen, url_of
+from tokenward.server.logs import log_to
+from tokenward.server.notify import STOPPING, notify
 
 Ready = Callable[[str], None]
 
+Renew = Callable[[], Awaitable[SSLContext | None]]
+"""Called for SIGHUP: be what the configuration now says; how to speak TLS from now on."""
+
 DRAIN = 10.0
-_BACKLOG, _LAST_WORDS = 2048, 1.0
+_LAST_WORDS = 1.0
+_HANDSHAKE = 5.0
+"""Seconds a client has for the beginning of TLS."""
+
 _ENDINGS = (signal.SIGTERM, signal.SIGINT)
-_ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104
-_WHY = {
-    errno.EADDRINUSE: "another program uses it; stop that one, or choose another port",
-    errno.EACCES: "this user may not; ports below 1024 are for root, so choose a higher one",
-    errno.EADDRNOTAVAIL: "this machine does not have that address; 127.0.0.1 it always has",
-}
 
 
-class CannotListen(Exception):
-    """The port could not be opened, and why."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manner:
+    """How a server serves: what it tells whom, what bounds it has, and how it speaks."""
 
-
-def listen(host: str, port: int, *, beside: bool = False) -> socket.socket:
-    """Open a port; 0 lets the system choose. Raises ``CannotListen``.
-
-    The first listener makes sure that nobody else has the port. More processes of ours may then
-    listen ``beside`` it, and the kernel shares the connections out.
-    """
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        # The protocol must be said: asyncio only sets TCP_NODELAY where it sees IPPROTO_TCP.
-        listener = socket.socket(family, kind, protocol or socket.IPPROTO_TCP)
-    except (OSError, UnicodeError) as exc:
-        raise CannotListen(f"Cannot listen on {host}: {exc}") from exc
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if beside:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        listener.bind(address)
-        # Set before bind, this would let us join whoever has the port already.
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        listener.listen(_BACKLOG)
-    except OSError as exc:
-        listener.close()
-        why = _WHY.get(exc.errno or 0, exc.strerror)
-        raise CannotListen(f"Cannot listen on {_url(host, port)}: {why}") from exc
-    listener.setblocking(False)
-    return listener
+    ready: Ready = lambda _: None
+    drain: float = DRAIN
+    limits: Limits = field(default_factory=Limits)
+    tls: SSLContext | None = None
+    renew: Renew | None = None
+    alive: int | None = None
+    """A file descriptor that comes to its end when nobody needs us any more."""
 
 
 def serve(
@@ -86,17 +66,31 @@ def serve(
     limits: Limits | None = None,
     listener: socket.socket | None = None,
     attended: bool = False,
+    tls: SSLContext | None = None,
+    renew: Renew | None = None,
+    alive: int | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, then return; SIGHUP ends it only if somebody is ``attended``.
 
     ``ready`` hears the URL as soon as requests are answered. Requests that are under way at the
-    end have ``drain`` seconds; a second signal cuts them short. Raises ``CannotListen``, and
-    whatever ``app`` raises when it starts or stops.
+    end have ``drain`` seconds; a second signal cuts them short. ``renew`` is what SIGHUP is for
+    otherwise. A worker also stops when the file descriptor ``alive`` comes to its end. Raises
+    ``CannotListen``, and whatever ``app`` raises when it starts or stops.
     """
     log_to(sys.stderr)
     listener = listener or listen(host, port)
-    server = _Server(app, _url(host, listener.getsockname()[1]), ready, drain, limits or Limits())
-    with _signals(server, (*_ENDINGS, signal.SIGHUP) if attended else _ENDINGS):
+    url = url_of(host, listener.getsockname()[1], tls=tls is not None)
+    manner = Manner(
+        ready=ready,
+        drain=drain,
+        limits=limits or Limits(),
+        tls=tls,
+        renew=renew,
+        alive=alive,
+    )
+    server = _Server(app, url, manner)
+    endings = _ENDINGS if alive is None else (signal.SIGTERM,)  # Ctrl-C is for whoever began us
+    with _signals(server, (*endings, signal.SIGHUP) if attended else endings):
         server.run_with(listener)
 
 
@@ -108,13 +102,13 @@ def serving(
     port: int = 0,
     drain: float = 1.0,
     limits: Limits | None = None,
+    tls: SSLContext | None = None,
 ) -> Iterator[str]:
     """Serve from a thread for as long as the block takes; gives the URL."""
     listener = listen(host, port)
     url: Future[str] = Future()
-    server = _Server(
-        app, _url(host, listener.getsockname()[1]), url.set_result, drain, limits or Limits()
-    )
+    manner = Manner(ready=url.set_result, drain=drain, limits=limits or Limits(), tls=tls)
+    server = _Server(app, url_of(host, listener.getsockname()[1], tls=tls is not None), manner)
 
     def run() -> None:
         try:
@@ -136,13 +130,11 @@ def serving(
 class _Server(Server):
     """Uvicorn, with our guard, our signals and nothing it would say or believe by itself."""
 
-    def __init__(
-        self, app: Application, url: str, ready: Ready, drain: float, limits: Limits
-    ) -> None:
+    def __init__(self, app: Application, url: str, manner: Manner) -> None:
         super().__init__(
             Config(
                 app,
-                http=FastLane.within(limits),
+                http=FastLane.within(manner.limits),
                 ws="none",
                 lifespan="off",
                 log_config=None,
@@ -150,12 +142,16 @@ class _Server(Server):
                 proxy_headers=False,
                 server_header=False,
                 interface="asgi3",
-                timeout_graceful_shutdown=drain,  # type: ignore[arg-type]  # seconds, asyncio's
+                timeout_graceful_shutdown=manner.drain,  # type: ignore[arg-type]  # seconds, asyncio's
             )
         )
         self._app = app
         self._url = url
-        self._ready = ready
+        self._manner = manner
+        self._tls = manner.tls
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._renewing: asyncio.Task[None] | None = None
+        self._again = False
 
     def run_with(self, listener: socket.socket) -> None:
         """Serve until told to stop."""
@@ -164,14 +160,77 @@ class _Server(Server):
 
     async def _life(self, listener: socket.socket) -> None:
         with listener:
-            async with _lifespan(self._app):
+            async with alive(self._app):
                 await self.serve(sockets=[listener])
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self._ready(self._url)
+        await super().startup([])
+        self._loop = asyncio.get_running_loop()
+        self._listeners = sockets or []
+        for listener in self._listeners:
+            self.servers.append(await self._door(listener.dup()))
+        if self._manner.alive is not None:
+            self._loop.add_reader(self._manner.alive, self._abandoned)
+        if not self.should_exit:
+            self._manner.ready(self._url)
+
+    def _abandoned(self) -> None:
+        if self._loop is not None and self._manner.alive is not None:
+            self._loop.remove_reader(self._manner.alive)
+        self.should_exit = True
+
+    async def _door(self, listener: socket.socket) -> Any:
+        """Let people in, by TLS if that is how we speak now."""
+        tls = self._tls
+        return await asyncio.get_running_loop().create_server(
+            self._guard,
+            sock=listener,
+            backlog=BACKLOG,
+            ssl=tls,
+            ssl_handshake_timeout=_HANDSHAKE if tls else None,
+        )
+
+    def _guard(self) -> Guard:
+        make: Any = self.config.http_protocol_class
+        made: Guard = make(
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+        return made
+
+    # ── be what the configuration now says ──────────────────────────────────────────────────────
+
+    def renew_soon(self) -> None:
+        """As soon as the loop can; called by a signal."""
+        if self._loop is not None and self._manner.renew is not None:
+            self._loop.call_soon_threadsafe(self._begin_renewal)
+
+    def _begin_renewal(self) -> None:
+        if self._renewing is None or self._renewing.done():
+            self._renewing = asyncio.ensure_future(self._renew())
+        else:
+            self._again = True  # what it has read may be old by now
+
+    async def _renew(self) -> None:
+        renew = self._manner.renew
+        while renew is not None and not self.should_exit:
+            self._again = False
+            tls = await renew()
+            if tls is not None and not self.should_exit:
+                self._tls = tls
+                # A new door into the same queue: who waits in it is let in, and who is in stays.
+                doors = [await self._door(listener.dup()) for listener in self._listeners]
+                former, self.servers = self.servers, doors
+                for door in former:
+                    door.close()
+            if not self._again:
+                return
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._manner.alive is None:
+            notify(STOPPING)
+        if self._renewing is not None:
+            self._renewing.cancel()
+            await asyncio.wait((self._renewing,))
         # Nothing is waited for between the last of these and the closing of the port.
         late = [one for listener in sockets or [] for one in _let_in(listener)]
         answered = [asyncio.create_task(self._answer(connection)) for connection in late]
@@ -190,17 +249,8 @@ class _Server(Server):
     async def _answer(self, connection: socket.socket) -> None:
         """Serve somebody who came while we were leaving; they may have asked already."""
 
-        def guard() -> Guard:
-            make: Any = self.config.http_protocol_class
-            made: Guard = make(
-                config=self.config,
-                server_state=self.server_state,
-                app_state=self.lifespan.state,
-            )
-            return made
-
         loop = asyncio.get_running_loop()
-        _, protocol = await loop.connect_accepted_socket(guard, connection)
+        _, protocol = await loop.connect_accepted_socket(self._guard, connection, ssl=self._tls)
         protocol.shutdown()
 
     @contextlib.contextmanager
@@ -211,7 +261,7 @@ class _Server(Server):
 
 def _let_in(listener: socket.socket) -> Iterator[socket.socket]:
     """Those whom the kernel has let in already: closing the port would cut them off."""
-    for _ in range(_BACKLOG):
+    for _ in range(BACKLOG):
         try:
             connection, _address = listener.accept()
         except OSError:
@@ -220,41 +270,18 @@ def _let_in(listener: socket.socket) -> Iterator[socket.socket]:
         yield connection
 
 
-@contextlib.asynccontextmanager
-async def _lifespan(app: Application) -> AsyncIterator[None]:
-    """The life of the application around the serving; raises what it raises (ASGI lifespan)."""
-    inbox: asyncio.Queue[Message] = asyncio.Queue()
-    outbox: asyncio.Queue[Message] = asyncio.Queue()
-    scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": {}}
-    life = asyncio.ensure_future(app(scope, inbox.get, outbox.put))
-
-    async def come_to(stage: str) -> None:
-        await inbox.put({"type": f"lifespan.{stage}"})
-        said = asyncio.ensure_future(outbox.get())
-        await asyncio.wait((life, said), return_when=asyncio.FIRST_COMPLETED)
-        if said.done() and said.result()["type"] == f"lifespan.{stage}.complete":
-            return
-        said.cancel()
-        await life
-        raise RuntimeError(f"the application failed at its {stage}")
-
-    await come_to("startup")
-    try:
-        yield
-    finally:
-        await come_to("shutdown")
-        await life
-
-
 @contextlib.contextmanager
-def _signals(server: Server, endings: tuple[signal.Signals, ...]) -> Iterator[None]:
+def _signals(server: _Server, endings: tuple[signal.Signals, ...]) -> Iterator[None]:
     """These signals stop the server, the second one at once; a hang-up that is not meant, never."""
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
         server.force_exit = server.should_exit
         server.should_exit = True
 
-    handlers: dict[signal.Signals, Any] = {signal.SIGHUP: signal.SIG_IGN}
+    def renew(_signal: int, _frame: FrameType | None) -> None:
+        server.renew_soon()
+
+    handlers: dict[signal.Signals, Any] = {signal.SIGHUP: renew, signal.SIGINT: signal.SIG_IGN}
     handlers.update(dict.fromkeys(endings, stop))
     before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
@@ -262,39 +289,3 @@ def _signals(server: Server, endings: tuple[signal.Signals, ...]) -> Iterator[No
     finally:
         for number, former in before.items():
             signal.signal(number, former)
-
-
-def _url(host: str, port: int) -> str:
-    """Where a client on this machine finds us."""
-    host = _ANYWHERE.get(host, host)
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-def log_to(stream: TextIO) -> None:
-    """Write what goes wrong as JSON lines, unless somebody has already decided about logging."""
-    for name in ("tokenward", "uvicorn.error", "stamina"):
-        logger = logging.getLogger(name)
-        if not logger.hasHandlers():
-            handler = logging.StreamHandler(stream)
-            handler.setFormatter(JsonLines())
-            logger.addHandler(handler)
-            logger.setLevel(logging.WARNING)
-
-
-class JsonLines(logging.Formatter):
-    """One record, one line: time, level, logger, message, and what else there is to say."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """The record as JSON; a traceback is one string in it."""
-        stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
-        line = {
-            "time": f"{stamp}.{record.msecs:03.0f}Z",
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": record.getMessage(),
-        }
-        if hasattr(record, "request_id"):
-            line["request_id"] = record.request_id
-        if record.exc_info:
-            line["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(line)

@@ -19,13 +19,15 @@ from tokenward.server.settings.clients import Metadata
 from tokenward.server.settings.file import load
 from tokenward.server.settings.issuers import IssuerSettings
 from tokenward.server.settings.itm import from_itm, named
+from tokenward.server.settings.listen import TLS, Listen
 from tokenward.server.settings.starter import missing
 from tokenward.server.settings.subjects import SubjectSettings
 from tokenward.server.settings.tokens import TokenSettings
-from tokenward.server.settings.whole import AuditSettings, Listen, Settings
+from tokenward.server.settings.whole import AuditSettings, Settings
 
 __all__ = [
     "FILE",
+    "TLS",
     "AuditSettings",
     "ConfigError",
     "IssuerSettings",

@@ -10,7 +10,8 @@ from tokenward.server.config import ConfigError, Problem, Report
 from tokenward.server.environment import Environment
 from tokenward.server.settings.itm import named as itm_named
 from tokenward.server.settings.lines import TomlPlaces, lines_of
-from tokenward.server.settings.whole import Settings, port_number, read
+from tokenward.server.settings.listen import port_number
+from tokenward.server.settings.whole import Settings, read
 from tokenward.server.values import REPORTED, At, Filled, Wrong
 
 # As tomllib writes it: "… (at line 3, column 9)" or "… (at end of document)".

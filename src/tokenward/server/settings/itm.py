@@ -11,7 +11,8 @@ from pathlib import Path
 from tokenward.server.config import Problem, Report
 from tokenward.server.environment import FILES, Environment
 from tokenward.server.settings.lines import dotted
-from tokenward.server.settings.whole import Settings, port_number, read
+from tokenward.server.settings.listen import port_number
+from tokenward.server.settings.whole import Settings, read
 from tokenward.server.values import REPORTED, At, Filled, Wrong
 
 PREFIX = "ITM_TOKEN_SERVER_"

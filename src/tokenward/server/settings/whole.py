@@ -14,6 +14,7 @@ from tokenward.server.seal import Seal
 from tokenward.server.settings.callers import check_defaults, read_callers
 from tokenward.server.settings.clients import Metadata
 from tokenward.server.settings.issuers import IssuerSettings, read_issuers
+from tokenward.server.settings.listen import Listen, listen_table, mind_workers, read_listen
 from tokenward.server.settings.metrics import MetricsSettings, read_metrics
 from tokenward.server.settings.proxy import read_proxy
 from tokenward.server.settings.rules import read_rules
@@ -22,38 +23,7 @@ from tokenward.server.settings.tokens import TokenSettings, read_tokens
 from tokenward.server.stores import WrongStore, open_cache, open_store
 from tokenward.server.values import Wrong, refusal, tables, text
 
-LARGEST_PORT = 65_535
-
-_LISTEN = re.compile(r"(?P<host>[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):(?P<port>[0-9]{1,5})")
 _PASSWORD = re.compile(r"//[^/@]*:[^/@]+@")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Listen:
-    """Where the server waits for requests."""
-
-    host: str = "127.0.0.1"
-    port: int = 8080
-
-
-def address(value: object) -> Listen:
-    """``host:port``; an IPv6 address is in brackets."""
-    match = _LISTEN.fullmatch(text(value))
-    if not match:
-        raise Wrong(
-            "must be an address and a port",
-            'such as "127.0.0.1:8080", "0.0.0.0:8080" for everybody, or "[::1]:8080"',
-        )
-    return Listen(host=match["host"].strip("[]"), port=port_number(match["port"]))
-
-
-def port_number(written: str) -> int:
-    """A TCP port; 0 lets the system choose one. Raises ``Wrong``."""
-    if not written.isascii() or not written.isdigit() or len(written) > len(str(LARGEST_PORT)):
-        raise Wrong("must be a port: a number up to 65535")
-    if int(written) > LARGEST_PORT:
-        raise Wrong("must be a port: a number up to 65535")
-    return int(written)
 
 
 def store_url(value: object) -> str:
@@ -116,9 +86,6 @@ class ServerTable:
     `redis://:${PASSWORD}@host:6379/0`, or `rediss://` for TLS. It may be gone, and it may forget:
     what may happen once is remembered in the store alone. The store, unless said."""
 
-    listen: Annotated[Listen, address] = field(default_factory=Listen)
-    """Address and port, `127.0.0.1:8080` unless said. The variable `PORT` changes the port."""
-
     lane: Literal["fast", "asgi"] = "fast"
     """`fast`: what arrives whole and waits for nobody is answered at once. `asgi`: every request
     goes the usual way; the answers are the same."""
@@ -148,6 +115,9 @@ class Sections:
 
     issuer: str = ""
     """Short for `[issuers.main]` with this `url`."""
+
+    listen: Annotated[Mapping[str, object], listen_table] = field(default_factory=dict)
+    """Where we wait for requests; `listen = "127.0.0.1:8080"` is short for its `address`."""
 
     audit: Annotated[Mapping[str, object], audit_table] = field(default_factory=dict)
     """Where the trail of all requests goes; `audit = "behind"` is short for its `mode`."""
@@ -236,6 +206,7 @@ def read(document: Mapping[str, object], report: Report) -> Settings:
         ("audit",),
         report,
     )
+    listen = read_listen(sections.listen, report)
     proxy = read_proxy(sections.proxy, report)
     metrics = read_metrics(sections.metrics, report)
     issuers = read_issuers(sections.issuers, sections.issuer, report)
@@ -250,6 +221,8 @@ def read(document: Mapping[str, object], report: Report) -> Settings:
             "every token it has minted",
             'store = "sqlite:///var/lib/tokenward.db"',
         )
+    if top:
+        mind_workers(listen, top.store, report)
     if not sections.tokens:
         report.warn((), "there is nothing to ask for", "a token is a table: [tokens.reports]")
     report.settle()
@@ -259,7 +232,7 @@ def read(document: Mapping[str, object], report: Report) -> Settings:
     return Settings(
         store=top.store,
         cache=top.cache,
-        listen=top.listen,
+        listen=listen,
         lane=top.lane,
         encryption_key=top.encryption_key,
         encryption_key_file=top.encryption_key_file,
