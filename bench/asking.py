@@ -5,6 +5,7 @@ from when a question was due: a server that stalls is charged for all who would 
 """
 
 import asyncio
+import random
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -94,8 +95,9 @@ class Pool:
     def __post_init__(self) -> None:
         self._room = asyncio.Semaphore(self.size)
 
-    async def ask(self, request: bytes, status: int = 200) -> bytes:
-        """The body of the answer; raises ``Wrong`` if it has another status."""
+    async def ask(self, request: bytes, *expected: int) -> bytes:
+        """The body of the answer; raises ``Wrong`` if its status is not expected, which is 200
+        unless said."""
         async with self._room:
             connection = await self._connection()
             try:
@@ -105,8 +107,9 @@ class Pool:
                 raise
             if connection.open:
                 self._idle.append(connection)
-        if reply.status != status:
-            raise Wrong(f"{reply.status} instead of {status}: {reply.body[:200]!r}")
+        if reply.status not in (expected or (200,)):
+            wanted = " or ".join(map(str, expected or (200,)))
+            raise Wrong(f"{reply.status} instead of {wanted}: {reply.body[:200]!r}")
         return reply.body
 
     async def _connection(self) -> Connection:
@@ -194,18 +197,24 @@ class Latencies:
 
 
 async def hang_up(port: int, request: bytes) -> None:
-    """Send this and be gone at once, without a word."""
+    """Send this and be gone at once, without a word; from any address of the loopback."""
     with suppress(OSError):
-        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        _, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(_anybody(), 0))
         writer.write(request)
         await writer.drain()
         writer.transport.abort()
 
 
 async def never_finish(port: int, beginning: bytes, patience: float) -> bytes:
-    """Send the beginning of a request and wait until the server loses patience; what it says."""
+    """Send the beginning of a request and wait until the server loses patience; what it says.
+
+    It comes from any address of the loopback, as ``hang_up`` does: what a server remembers of each
+    address has to be forgotten again.
+    """
     try:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", port, local_addr=(_anybody(), 0)
+        )
     except OSError as problem:
         raise Wrong(f"cannot connect: {problem.strerror}") from problem
     said = b""
@@ -221,6 +230,11 @@ async def never_finish(port: int, beginning: bytes, patience: float) -> bytes:
         with suppress(OSError):
             await writer.wait_closed()
     return said
+
+
+def _anybody() -> str:
+    """An address of the loopback, of which there are sixteen million."""
+    return f"127.{random.randint(1, 254)}.{random.randint(1, 254)}.{random.randint(1, 254)}"  # noqa: S311
 
 
 def _length(fields: bytes) -> int:

@@ -21,7 +21,9 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-from bench.field import Field  # noqa: E402 - found only now
+from bench.asking import Wrong  # noqa: E402 - found only now
+from bench.field import Field  # noqa: E402
+from bench.goals import GOALS, Goal  # noqa: E402
 from bench.machine import machine  # noqa: E402
 from bench.processes import Cores, DidNotStart  # noqa: E402
 from bench.report import Report, write_readme  # noqa: E402
@@ -31,7 +33,7 @@ from bench.rows.every import EVERY, like  # noqa: E402
 from bench.wrk import Void  # noqa: E402
 
 ROUNDS, SECONDS = 5, 4
-CANNOT = 2
+CANNOT, INTERRUPTED = 2, 130
 
 
 def say(words: str) -> None:
@@ -40,9 +42,8 @@ def say(words: str) -> None:
     sys.stderr.flush()
 
 
-def measure(field: Field, rows: list[Row], rounds: int) -> Results:
+def measure(field: Field, rows: list[Row], rounds: int, results: Results) -> None:
     """All rounds, the first of which only warms up, then what is measured once."""
-    results = Results()
     often = [row for row in rows if not row.once]
     for number in range(0 if not field.quick else 1, rounds + 1):
         say(f"round {number} of {rounds}" if number else "warming up")
@@ -55,7 +56,6 @@ def measure(field: Field, rows: list[Row], rounds: int) -> Results:
             for who in row.measures:
                 say(f"{row.name}: {who}")
                 _one(field, row, who, 1, results)
-    return results
 
 
 def _turned(names: list[str], number: int) -> list[str]:
@@ -67,7 +67,7 @@ def _turned(names: list[str], number: int) -> list[str]:
 def _one(field: Field, row: Row, who: str, number: int, results: Results) -> None:
     try:
         figures = row.measures[who](field)
-    except (Void, DidNotStart) as problem:
+    except (Void, DidNotStart, Wrong, OSError, ValueError) as problem:
         say(f"{row.name}, {who}: {problem}")
         results.fail(row.name, who, str(problem))
     else:
@@ -109,6 +109,7 @@ def main(arguments: list[str]) -> int:
         for row in EVERY:
             sys.stdout.write(f"{row.name} ({row.unit}): {', '.join(row.measures)}\n")
         return 0 if asked.list else CANNOT
+    results, ended, on = Results(), False, machine(None)
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         Path(folder).chmod(0o711)  # a database that must not be root's passes through
         field = Field(
@@ -119,19 +120,21 @@ def main(arguments: list[str]) -> int:
             seconds=asked.seconds,
         )
         try:
-            on = machine(None)
             field.start(frozenset().union(*(row.wants for row in rows)))
             on = replace(machine(field.node), load=on.load)
-            results = measure(field, rows, asked.rounds)
+            measure(field, rows, asked.rounds, results)
         except Void as problem:
             sys.stderr.write(f"{problem}\n")
             return CANNOT
         except KeyboardInterrupt:
-            return 130
+            say("ended early; what follows is what there was by then")
+            ended = True
         finally:
             field.stop()
     report = Report(rows=rows, results=results, machine=on, rounds=asked.rounds, quick=asked.quick)
     sys.stdout.write(_told(report, asked))
+    if ended:
+        return INTERRUPTED
     if asked.write_readme:
         write_readme(report)
     return 1 if report.missed() or results.void else 0
@@ -158,12 +161,22 @@ def _told(report: Report, asked: argparse.Namespace) -> str:
             for row in report.rows
             for who in row.measures
         ],
-        "goals": [
-            dict(zip(("number", "words", "wanted", "measured", "verdict"), it, strict=True))
-            for it in report.goals()[1:]
-        ],
+        "goals": [_goal(goal, report) for goal in GOALS],
     }
     return json.dumps(said, indent=2) + "\n"
+
+
+def _goal(goal: Goal, report: Report) -> dict[str, object]:
+    figure = goal.figure(report.results)
+    return {
+        "number": goal.number,
+        "words": goal.words,
+        "least": goal.least,
+        "most": goal.most,
+        "unit": goal.unit.strip(),
+        "measured": figure,
+        "held": None if figure is None else goal.held(figure),
+    }
 
 
 if __name__ == "__main__":

@@ -54,6 +54,9 @@ default  = "platform"
 proof       = "client_secret"
 secrets     = ["$${SERVICE_SECRET_HASH}"]
 grant_types = ["client_credentials", "token_exchange"]
+[callers.guessed]
+proof   = "client_secret"
+secrets = ["$${GUESSED_SECRET_HASH}"]
 [callers.api]
 proof       = "client_secret"
 secrets     = ["$${API_SECRET_HASH}"]
@@ -81,6 +84,11 @@ client_id     = "$upstream_client"
 client_secret = "$${UPSTREAM_SECRET}"
 scopes        = { "itwin-platform" = "The iTwin Platform" }
 
+[[allow]]
+name   = "a client whose secret somebody tries to guess"
+caller = "guessed"
+token  = "reports"
+scope  = "reports:read"
 [[allow]]
 name   = "people who may read models"
 caller = "mobile"
@@ -164,6 +172,7 @@ class Ours:
         return {
             "SERVICE_SECRET_HASH": _hashed(self.secret),
             "API_SECRET_HASH": _hashed(self.api_secret),
+            "GUESSED_SECRET_HASH": _hashed(secrets.token_urlsafe(32)),
             "UPSTREAM_SECRET": self.upstream_secret,
         }
 

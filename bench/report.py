@@ -38,7 +38,7 @@ class Report:
         """On what, and how."""
         words = f"{self.rounds} rounds, all contestants in turn in each; medians"
         if self.quick:
-            words += "; a quick run, which shows that it works and nothing else"
+            words = "a quick run, which shows that it works and nothing else"
         return [*self.machine.lines(), words]
 
     def table(self) -> Lines:

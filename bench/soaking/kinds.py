@@ -111,9 +111,16 @@ async def readiness(crowd: Crowd) -> None:
 
 
 async def wrong_secret(crowd: Crowd) -> None:
-    """Somebody tries a secret."""
+    """Somebody tries a secret of a client, and is told to wait after some tries."""
     form = {"grant_type": "client_credentials"}
-    await crowd.pool.ask(post("/token", form, basic("service", "x" * 43)), 401)
+    await crowd.pool.ask(post("/token", form, basic("guessed", "x" * 43)), 401, 429)
+
+
+async def unknown_client(crowd: Crowd) -> None:
+    """Somebody tries names of clients that there are not, another one each time."""
+    form = {"grant_type": "client_credentials"}
+    name = f"client-{random.randrange(10**9)}"  # noqa: S311
+    await crowd.pool.ask(post("/token", form, basic(name, "x" * 43)), 401, 429)
 
 
 async def expired(crowd: Crowd) -> None:
@@ -170,7 +177,8 @@ MIX: dict[Kind, int] = {
     readiness: 10,
     introspection_of_a_strangers_token: 10,
     revocation: 10,
-    wrong_secret: 10,
+    wrong_secret: 5,
+    unknown_client: 5,
     expired: 10,
     too_much: 10,
     nowhere: 5,

@@ -1,6 +1,7 @@
 """The figures: which ratio is the ratio, what is void, what is held, and how it is told."""
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -187,6 +188,23 @@ def run(*arguments):
     )
 
 
+def test_who_ends_it_early_gets_what_there_was(tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, "-P", ROOT / "bench" / "bench.py", "--rows", "token exchange*"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    for line in process.stderr:
+        if "round 1" in line:
+            break
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "token exchange, ES256" in out
+    assert "ended early" in err
+
+
 def test_the_list_names_rows_and_who_is_in_them():
     listed = run("--list")
     assert listed.returncode == 0
@@ -205,3 +223,4 @@ def test_a_quick_run_of_one_row_measures_both_lanes():
     assert all(row["median"] > 100 for row in said["rows"])
     assert all(row["rounds"]["1"]["p99_ms"] > 0 for row in said["rows"])
     assert said["quick"] is True
+    assert [goal["held"] for goal in said["goals"]] == [None] * len(GOALS)
