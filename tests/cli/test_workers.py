@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import time
@@ -10,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.processes import Load, Served, children, present
+from tests.cli.processes import SECRET, Load, Served, children, present
 from tests.dev import command
-from tests.running import free_port
+from tests.running import free_port, hashed
 
 
 @pytest.fixture
@@ -171,3 +172,35 @@ def test_a_single_process_has_no_children_and_tells_systemd_the_same(tmp_path):
         assert systemd.recv(100) == b"READY=1"
         assert served.stop() == 0
         assert systemd.recv(100) == b"STOPPING=1"
+
+
+def test_the_numbers_are_of_all_of_them_and_of_those_that_are_gone(served):
+    """Whichever worker is asked; and they never go backwards."""
+    served.write()
+    file = served.folder / "tokenward.toml"
+    file.write_text(file.read_text() + f'[metrics]\nsecrets = ["{hashed(SECRET)}"]\n')
+    served.start()
+    for _ in range(30):
+        assert served.ask()[0] == 200
+    served.until(lambda: issued(served) == 30)
+    assert {issued(served) for _ in range(20)} == {30}
+    gone = served.workers()[0]
+    os.kill(gone, signal.SIGKILL)
+    served.until(lambda: gone not in served.workers() and len(served.workers()) == 2)
+    served.until(lambda: issued(served) == 30)
+    for _ in range(10):
+        assert served.ask()[0] == 200
+    served.until(lambda: issued(served) == 40)
+    assert served.stop() == 0
+
+
+def issued(served):
+    """How many tokens the worker that happens to be asked says were handed out."""
+    connection = served.connection()
+    try:
+        connection.request("GET", "/metrics", headers={"Authorization": f"Bearer {SECRET}"})
+        text = connection.getresponse().read().decode()
+    finally:
+        connection.close()
+    counts = re.findall(r"^tokenward_tokens_issued_total\{.*\} (\S+)$", text, re.MULTILINE)
+    return sum(map(float, counts))

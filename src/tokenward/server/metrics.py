@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from time import time_ns
 from typing import Any
 
 from tokenward.oauth.messages import CLIENT_CREDENTIALS, JWT_BEARER, TOKEN_EXCHANGE
@@ -95,10 +96,13 @@ class Metrics:
     folder: Path | None = None
     """Where all processes leave their numbers; ``None`` if there is only this one."""
 
+    _name: str = ""
     _leaving: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
         """Begin to leave numbers for the other processes, if there are any."""
+        # A process of later may have the number of one that is gone, whose counts still count.
+        self._name = f"{os.getpid()}-{time_ns()}.json"
         if self.folder is not None:
             self._leaving = asyncio.create_task(self._leave(), name="tokenward-metrics")
 
@@ -134,7 +138,7 @@ class Metrics:
             draft.replace(file)
 
     def _file(self, folder: Path) -> Path:
-        return folder / f"{os.getpid()}.json"
+        return folder / self._name
 
 
 def shared_folder(environ: Mapping[str, str]) -> Path | None:
