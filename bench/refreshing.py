@@ -89,7 +89,8 @@ class Refresh:
             request = event.request = TokenRequest.parse(
                 form(received), authorization=received.header(b"authorization"), issuer="main"
             )
-            event.client = await self.issuance.registry.authenticate(request.presented)
+            presented = request.presented
+            event.client, event.proved = await self.issuance.registry.authenticate(presented)
             old = sha256(request.require("refresh_token").encode()).hexdigest()
             if (kept := await self.chains.look(old)) is None:
                 raise InvalidGrant(detail="no such handle")

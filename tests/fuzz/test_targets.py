@@ -17,6 +17,7 @@ TRIES = {
     "form": 200_000,
     "basic": 150_000,
     "header": 150_000,
+    "proxy": 40_000,
     "upstream": 40_000,
     "configuration": 5_000,
 }

@@ -74,6 +74,7 @@ _READ_AS = {
     "audit_table": "table, `behind`",
     "browser_origins": "list",
     "grant_type_names": "list",
+    "known_secrets": "list",
     "patterns": "table",
     "vocabulary": "table, list",
     "rotation": "1h to 3650d, `never`",

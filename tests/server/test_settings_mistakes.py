@@ -126,6 +126,10 @@ def top(text: str) -> tuple[str, str]:
     return ("# top", text)
 
 
+def secret(more):
+    return NIGHTLY, f'secrets = [{{ hash = "{HASH}", {more} }}]'
+
+
 def after(line: str, text: str) -> tuple[str, str]:
     """One more key below this line."""
     return (line, f"{line}\n{text}")
@@ -291,6 +295,24 @@ ERRORS = [
     ((NIGHTLY, "#"), "callers.nightly.secrets", "is missing"),
     ((NIGHTLY, "secrets = []"), "callers.nightly.secrets", "at least one is needed"),
     ((NIGHTLY, 'secrets = ["${SECRET}"]'), "callers.nightly.secrets", "not a hash such as"),
+    ((NIGHTLY, "secrets = 7"), "callers.nightly.secrets", "must be a list of hashes"),
+    ((NIGHTLY, "secrets = [7]"), "nightly.secrets[1]", "must be a table"),
+    ((NIGHTLY, "secrets = [{}]"), "nightly.secrets[1]", "hash is missing"),
+    ((NIGHTLY, 'secrets = [{ hash = "${SECRET}" }]'), "secrets[1].hash", "not a hash such as"),
+    ((NIGHTLY, "secrets = [{ hash = 7 }]"), "secrets[1].hash", "must be a string"),
+    (secret('expire = "x"'), "secrets[1].expire", 'did you mean "expires"?'),
+    (secret('expires = "2027-01-01"'), "secrets[1].expires", "must be a time with its zone"),
+    (secret("expires = 2027-01-01"), "secrets[1].expires", "must be a time with its zone"),
+    (secret("expires = 2027-01-01T00:00:00"), "secrets[1].expires", "with its zone"),
+    (secret("expires = 1800000000"), "secrets[1].expires", "must be a time with its zone"),
+    (secret('name = ""'), "secrets[1].name", "must be letters, digits, dots and dashes"),
+    (secret('name = "a b"'), "secrets[1].name", "must be letters, digits, dots and dashes"),
+    (secret("name = 7"), "secrets[1].name", "must be a string"),
+    (
+        (NIGHTLY, f'secrets = [{{ hash = "{HASH}", name = "ffffffff" }}, "{HASH[:7]}{"f" * 64}"]'),
+        "nightly.secrets",
+        "two of them have the same name",
+    ),
     ((NIGHTLY, 'secrets = ["${SCERET}"]'), "nightly.secrets[1]", 'did you mean "SECRET"?'),
     ((NIGHTLY, 'secrets = ["${EMPTY}"]'), "nightly.secrets[1]", "EMPTY is set, but empty"),
     (after(NIGHTLY, 'client_secret = "x"'), "nightly.client_secret", "tokenward hash"),

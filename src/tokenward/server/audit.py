@@ -17,7 +17,7 @@ from tokenward.clock import Clock, now
 from tokenward.oauth.errors import OAuthError
 from tokenward.oauth.messages import AccessToken, TokenRequest
 from tokenward.server.http import Received
-from tokenward.server.model import Authorization, Client, Grant
+from tokenward.server.model import UNPROVED, Authorization, Client, Grant, Proved
 
 LONGEST_TEXT = 500
 
@@ -43,6 +43,7 @@ class Event:
     clock: Clock
     request: TokenRequest | None = None
     client: Client | None = None
+    proved: Proved = UNPROVED
     grant: Grant | None = None
     authorization: Authorization | None = None
     token_sha256: str = ""
@@ -89,6 +90,7 @@ class Event:
             _asked(self.request, said)
         if self.client is not None and self.client.id:
             said["client"] = self.client.id
+            _proved(self.proved, said)
         if self.grant is not None:
             _granted(self.grant, said)
         if self.authorization is not None:
@@ -125,6 +127,13 @@ def _asked(request: TokenRequest, said: dict[str, object]) -> None:
         said["issuer"] = request.issuer
     if request.targets:
         said["targets"] = [_shown(target) for target in request.targets]
+
+
+def _proved(proved: Proved, said: dict[str, object]) -> None:
+    if proved.method:
+        said["method"] = proved.method
+    if proved.credential:
+        said["credential"] = _shown(proved.credential)
 
 
 def _granted(grant: Grant, said: dict[str, object]) -> None:

@@ -50,7 +50,8 @@ class Issuance:
     async def issue(self, request: TokenRequest, event: Event) -> TokenResponse:
         """Hand out a token, or say why not by raising an ``OAuthError``."""
         event.request = request
-        client = event.client = await self.registry.authenticate(request.presented)
+        client, event.proved = await self.registry.authenticate(request.presented)
+        event.client = client
         grant_type = self.grant_type(request.grant_type, client)
         grant = event.grant = await grant_type.redeem(request, client)
         authorization = event.authorization = self.policy.decide(grant)

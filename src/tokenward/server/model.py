@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import NamedTuple
 
 from tokenward.oauth.messages import JWT_BEARER, TOKEN_EXCHANGE
 from tokenward.oauth.scope import NOTHING, Scope
@@ -77,6 +78,19 @@ class Client:
 
 NOBODY = Client(id="", grant_types=frozenset({TOKEN_EXCHANGE, JWT_BEARER}))
 """Whoever is not registered here can still be vouched for by somebody we trust."""
+
+
+class Proved(NamedTuple):
+    """How a client showed who it is, as the audit trail tells it; no secret is in it."""
+
+    method: str = ""
+    """As in IANA's registry of token endpoint authentication methods."""
+
+    credential: str = ""
+    """Which of its secrets, keys or certificates it was."""
+
+
+UNPROVED = Proved()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,10 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tokenward.oauth.errors import InvalidClient
-from tokenward.oauth.presented import ASSERTION, Presented
+from tokenward.oauth.presented import ASSERTION, BASIC, POST, Presented
 from tokenward.server.assertions import claimed
-from tokenward.server.model import NOBODY, Client
+from tokenward.server.model import NOBODY, UNPROVED, Client, Proved
 from tokenward.server.proofs import ClientProof
+
+_PLAIN = frozenset({BASIC, POST})
+"""Two ways to say the same, which the trail tells apart."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +31,7 @@ class Registry:
     stranger: Registered = field(repr=False)
     """Somebody nobody is: refusing them takes as long as refusing a client with a wrong secret."""
 
-    async def authenticate(self, presented: Presented) -> Client:
+    async def authenticate(self, presented: Presented) -> tuple[Client, Proved]:
         """The client these credentials belong to; raises ``InvalidClient`` (RFC 6749 §5.2).
 
         Nobody presents nothing, and is somebody too, who may do little (RFC 6749 §2.3).
@@ -37,7 +40,7 @@ class Registry:
         tell an unknown client from a wrong secret or another method.
         """
         if not presented.method:
-            return NOBODY
+            return NOBODY, UNPROVED
         for id in self._claimed(presented):
             if (found := self.clients.get(id)) is not None:
                 if presented.method not in found.proof.methods:
@@ -45,8 +48,9 @@ class Registry:
                 break
         else:
             found = self.stranger
-        await found.proof.authenticate(presented, found.client)
-        return found.client
+        credential = await found.proof.authenticate(presented, found.client)
+        method = presented.method if presented.method in _PLAIN else found.proof.name
+        return found.client, Proved(method, credential)
 
     def _claimed(self, presented: Presented) -> list[str]:
         """The ids these credentials may be of; an assertion names its client itself."""

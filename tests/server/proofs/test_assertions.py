@@ -491,3 +491,24 @@ async def test_the_trail_knows_why_and_never_the_assertion(worlds):
     text = world.trail.read_text()
     assert said.rpartition(".")[2] not in text
     assert urlsafe_b64encode(b"signer").decode() not in text
+
+
+@pytest.mark.parametrize(
+    ("client", "key", "expected"),
+    [
+        ("signer", KEY, ("private_key_jwt", "k1")),
+        ("signer", ED, ("private_key_jwt", "k2")),
+        ("hmac", None, ("client_secret_jwt", sha256(SECRET.encode()).hexdigest()[:8])),
+    ],
+    ids=["ES256", "EdDSA", "secret"],
+)
+async def test_the_trail_says_which_key_it_was(worlds, client, key, expected):
+    async with worlds(file=FILE_WITH_CLIENTS) as world:
+        said = claims(world, client)
+        assert (
+            await ask(world, key.sign(said) if key else hs(said, SECRET.encode()))
+        ).status_code == 200
+        assert (await ask(world, OTHER.sign(claims(world)))).status_code == 401
+    good, bad = world.events()
+    assert (good["method"], good["credential"]) == expected
+    assert "method" not in bad

@@ -283,3 +283,19 @@ async def test_metadata_say_that_tokens_can_be_bound(world, worlds):
     assert {"tls_client_auth", "self_signed_tls_client_auth"} <= set(
         document["token_endpoint_auth_methods_supported"]
     )
+
+
+async def test_the_trail_says_which_certificate_it_was(worlds):
+    async with worlds(file=configuration()) as world:
+        assert (await ask(world, "dn", field(OURS))).status_code == 200
+        assert (await ask(world, "own", field(OWN))).status_code == 200
+        assert (await ask(world, "own", field(OURS))).status_code == 401
+    authority, own, bad = world.events()
+    for event, method, shown in (
+        (authority, "tls_client_auth", OURS),
+        (own, "self_signed_tls_client_auth", OWN),
+    ):
+        digest = sha256(shown.public_bytes(Encoding.DER)).digest()
+        thumbprint = urlsafe_b64encode(digest).rstrip(b"=").decode()
+        assert (event["method"], event["credential"]) == (method, thumbprint)
+    assert "credential" not in bad

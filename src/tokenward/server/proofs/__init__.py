@@ -34,12 +34,19 @@ class ClientProof(Protocol):
     methods: ClassVar[frozenset[str]]
     """The ``Presented.method`` values it accepts; all others are refused for this client."""
 
+    name: ClassVar[str]
+    """The method as the audit trail calls it."""
+
     def within(self, surroundings: Surroundings) -> Self:
         """The same, ready to work; itself, if its settings are all it needs."""
         ...
 
-    async def authenticate(self, presented: Presented, client: Client) -> None:
-        """Return if this is that client; raise ``InvalidClient`` if not."""
+    async def authenticate(self, presented: Presented, client: Client) -> str:
+        """See that this is that client; raises ``InvalidClient`` if not.
+
+        Returns what the audit trail calls that which proved it, such as the name of a secret, the
+        id of a key or the thumbprint of a certificate; ``""`` for what has no name.
+        """
         ...
 
 

@@ -6,6 +6,7 @@ this only if its settings say so. It is here for clients that cannot sign with a
 
 import hmac
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from typing import ClassVar, Self
 
 from tokenward.jose.jws import InvalidToken, load_object, parts
@@ -56,7 +57,7 @@ class ClientSecretJwt:
         object.__setattr__(ready, "_surroundings", surroundings)
         return ready
 
-    async def authenticate(self, presented: Presented, client: Client) -> None:
+    async def authenticate(self, presented: Presented, client: Client) -> str:
         """Verify the assertion, then see that it has not been used before."""
         surroundings = self._surroundings
         if surroundings is None:
@@ -69,10 +70,11 @@ class ClientSecretJwt:
             header, payload, signed, signature = parts(presented.candidates[0][1])
             if header.alg != self.algorithm or header.kind not in assertions.TYPES:
                 raise InvalidToken("header: another alg or typ")  # noqa: TRY301 - told below
-            right = False
+            right = ""
             for secret in self.secrets:
                 made = hmac.digest(secret.encode(), signed, _HASHES[self.algorithm])
-                right |= hmac.compare_digest(made, signature)
+                if hmac.compare_digest(made, signature):
+                    right = sha256(secret.encode()).hexdigest()[:8]
             if not right:
                 raise InvalidToken("the signature does not match")  # noqa: TRY301 - told below
             claims = load_object(payload)
@@ -80,3 +82,4 @@ class ClientSecretJwt:
         except (InvalidToken, ValueError) as exc:
             raise assertions.refused(client, str(exc)) from None
         await assertions.spend(claims, client, surroundings)
+        return right

@@ -6,7 +6,7 @@ We know the public key. Nothing that passes over the wire can be used a second t
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Self
 
-from tokenward.jose.jws import InvalidToken, UnknownKey
+from tokenward.jose.jws import InvalidToken, UnknownKey, parts
 from tokenward.jose.jwt import verify
 from tokenward.jose.keys import ALGORITHMS, KeySet
 from tokenward.oauth.errors import TemporarilyUnavailable
@@ -67,7 +67,7 @@ class PrivateKeyJwt:
         object.__setattr__(ready, "_surroundings", surroundings)
         return ready
 
-    async def authenticate(self, presented: Presented, client: Client) -> None:
+    async def authenticate(self, presented: Presented, client: Client) -> str:
         """Verify the assertion, then see that it has not been used before."""
         surroundings, keys = self._surroundings, self._keys
         if surroundings is None or keys is None:
@@ -92,3 +92,4 @@ class PrivateKeyJwt:
             ) from None
         keys.arenew()
         await assertions.spend(claims, client, surroundings)
+        return parts(assertion)[0].kid or ""

@@ -41,14 +41,16 @@ class SelfSignedTlsClientAuth:
         object.__setattr__(ready, "_surroundings", surroundings)
         return ready
 
-    async def authenticate(self, presented: Presented, client: Client) -> None:
+    async def authenticate(self, presented: Presented, client: Client) -> str:
         """See that it is one of the known ones, and that its time has come and is not over."""
         surroundings = self._surroundings
         if surroundings is None:
             raise RuntimeError("this proof does not work yet")
         shown = certificates.read(presented.certificate)
-        if certificates.thumbprint(presented.certificate) not in self._known:
+        thumbprint = certificates.thumbprint(presented.certificate)
+        if thumbprint not in self._known:
             raise InvalidClient(detail=f"client {client.id!r}: another certificate")
         begins, ends = shown.not_valid_before_utc, shown.not_valid_after_utc
         if not begins.timestamp() <= surroundings.clock() <= ends.timestamp():
             raise InvalidClient(detail=f"client {client.id!r}: the certificate has expired")
+        return thumbprint

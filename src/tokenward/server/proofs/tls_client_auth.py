@@ -75,10 +75,11 @@ class TlsClientAuth:
         """Ready as it is."""
         return self
 
-    async def authenticate(self, presented: Presented, client: Client) -> None:
+    async def authenticate(self, presented: Presented, client: Client) -> str:
         """See whose certificate it is."""
         if not _is(certificates.read(presented.certificate), *self._wanted):
             raise InvalidClient(detail=f"client {client.id!r}: the certificate is somebody else's")
+        return certificates.thumbprint(presented.certificate)
 
 
 def _is(certificate: "Certificate", kind: str, wanted: str) -> bool:

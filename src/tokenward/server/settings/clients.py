@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Annotated, Any
 
+from tokenward.clock import now
 from tokenward.oauth.messages import CLIENT_CREDENTIALS, JWT_BEARER, TOKEN_EXCHANGE
 from tokenward.oauth.presented import NONE
 from tokenward.oauth.scope import Scope
 from tokenward.server import plugins
 from tokenward.server.config import Report, fill, spelled
+from tokenward.server.hashes import ending
 from tokenward.server.model import Client
 from tokenward.server.registry import Registered
 from tokenward.server.settings.origins import browser_origins
@@ -141,6 +143,9 @@ def read_client(
             "a client that proves nothing cannot use client_credentials (RFC 6749 §4.4)",
             'proof = "client_secret", or grant_types = ["token_exchange"]',
         )
+    for position, said in ending(getattr(proof, "secrets", ()), now()):
+        hint = "make the next one with: tokenward hash, and take this one away when it is used"
+        report.warn((*at, "secrets", position), said, hint)
     client = Client(
         id=common.client_id or name,
         name=name,
