@@ -121,6 +121,12 @@ class Served:
     def signal(self, number: signal.Signals) -> None:
         os.kill(self.pid, number)
 
+    def kill(self, worker: int) -> None:
+        """End a worker, and wait until there is another one in its place."""
+        count = len(self.workers())
+        os.kill(worker, signal.SIGKILL)
+        self.until(lambda: worker not in (now := self.workers()) and len(now) == count)
+
     def reload(self) -> str:
         """Have it read its configuration anew; what it says about that."""
         before = len(self.err)
@@ -212,6 +218,7 @@ class Load:
                 time.sleep(0.02)
             else:
                 self.heard[status] += 1
+        connection.close()
 
 
 # ── certificates ────────────────────────────────────────────────────────────────────────────────

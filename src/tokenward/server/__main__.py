@@ -3,32 +3,17 @@
 import argparse
 import json as json_
 import os
-import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-from tokenward.oauth.errors import TemporarilyUnavailable
-from tokenward.server.app import application
-from tokenward.server.listening import CannotListen, url_of
-from tokenward.server.listening import listen as open_port
 from tokenward.server.metrics import SHARED
-from tokenward.server.notify import READY, STOPPING, notify
-from tokenward.server.prefork import FAILED, Master
-from tokenward.server.seal import SealBroken
-from tokenward.server.serve import Ready, serve
-from tokenward.server.settings import ConfigError, Listen, Problem, Settings, find, load
+from tokenward.server.program import CONFIGURATION, Program, refused
+from tokenward.server.settings import ConfigError, Problem, Settings, find, load
 from tokenward.server.settings.listen import MOST_WORKERS, cannot_share
-from tokenward.server.stores import WrongStore
-from tokenward.server.tls import context
-
-CONFIGURATION = 78
-
-Work = Callable[[socket.socket | None, Ready, int | None], int]
-Tell = Callable[[str, dict[str, str]], None]
-"""Says that something happened, and what there is to know about it."""
 
 
 def main(arguments: list[str]) -> int:
@@ -52,74 +37,14 @@ def run(
 ) -> int:
     """Serve; the exit code when it is over. All it says is on standard error."""
     tell = _in_json if json else _in_words
+    read = partial(_settings, config, host, port, workers)
     try:
-        settings = _settings(config, host, port, workers)
+        settings = read()
         with _numbers_shared(settings):
-            return _serve(settings, tell)
+            return Program(read=read, tell=tell, settings=settings).run()
     except ConfigError as exc:
-        for problem in exc.problems:
-            tell("error", _told(problem))
+        refused(exc, tell)
         return CONFIGURATION
-
-
-def _serve(settings: Settings, tell: Tell) -> int:
-    """Serve as these settings say; raises ``ConfigError`` before anything has begun."""
-    listen = settings.listen
-    tls = context(listen.tls) if listen.tls else None
-    app = application(settings)
-    for warning in settings.warnings:
-        tell("warning", _told(warning))
-
-    def ready(url: str) -> None:
-        tell("ready", {"message": f"serving on {url}", "url": url})
-        notify(READY)
-
-    def work(listener: socket.socket | None, ready: Ready, alive: int | None) -> int:
-        """Be a whole server; the exit code when it is over."""
-        try:
-            serve(
-                app,
-                host=listen.host,
-                port=listen.port,
-                ready=ready,
-                drain=listen.drain,
-                listener=listener,
-                tls=tls,
-                alive=alive,
-            )
-        except CannotListen as exc:
-            tell("failed", {"message": str(exc)})
-            return FAILED
-        except (WrongStore, TemporarilyUnavailable, SealBroken, OSError) as exc:
-            tell("failed", {"message": f"cannot start: {exc}"})
-            return FAILED
-        return 0
-
-    if listen.workers == 1:
-        return work(None, ready, None)
-    return _together(listen, work, ready, tell)
-
-
-def _together(listen: Listen, work: Work, ready: Ready, tell: Tell) -> int:
-    """Do this work in several processes; the exit code when it is over."""
-    try:
-        listeners = [open_port(listen.host, listen.port)]
-        port = listeners[0].getsockname()[1]
-        beside = range(1, listen.workers)
-        listeners += [open_port(listen.host, port, beside=True) for _ in beside]
-    except CannotListen as exc:
-        tell("failed", {"message": str(exc)})
-        return FAILED
-    url = url_of(listen.host, port, tls=listen.tls is not None)
-    return Master(
-        listeners=listeners,
-        work=lambda listener, ready, alive: work(listener, lambda _: ready(), alive),
-        ready=lambda: ready(url),
-        renew=lambda: False,
-        died=lambda number, how: tell("died", {"message": f"worker {number} {how}"}),
-        stopping=lambda: notify(STOPPING),
-        drain=listen.drain,
-    ).run()
 
 
 @contextmanager
@@ -147,10 +72,6 @@ def _settings(config: Path | None, host: str, port: int | None, workers: int | N
     if said := cannot_share(listen, settings.store):
         raise ConfigError([Problem(place="--workers", message=said[0], hint=said[1])])
     return replace(settings, listen=listen)
-
-
-def _told(problem: Problem) -> dict[str, str]:
-    return asdict(problem)
 
 
 def _in_words(event: str, said: dict[str, str]) -> None:

@@ -29,6 +29,7 @@ from tokenward.server.grants import GrantType
 from tokenward.server.grants.client_credentials import ClientCredentials
 from tokenward.server.grants.jwt_bearer import JwtBearer
 from tokenward.server.grants.token_exchange import TokenExchange
+from tokenward.server.hooks import Hook
 from tokenward.server.issuance import Issuance, Source
 from tokenward.server.keeping import keyring_of, seal
 from tokenward.server.keyring import KeyRing, Ring
@@ -90,10 +91,16 @@ class Server:
         """For what is fleeting: Redis if there is one, which may forget; else the store."""
         return self.store.shelf if self.redis is None else self.redis.shelf
 
-    def front(self, pages: Any = None) -> Front:
+    def front(
+        self,
+        pages: Any = None,
+        *,
+        routes: dict[str, Endpoint] | None = None,
+        stop: Hook | None = None,
+    ) -> Front:
         """The application; raises ``ConfigError`` if two issuers want the same path."""
         doors.paths(self.settings)
-        routes: dict[str, Endpoint] = {}
+        routes = {} if routes is None else routes
 
         async def start() -> None:
             routes.update(await self.open())
@@ -103,7 +110,7 @@ class Server:
             routes=routes,
             origins=self.settings.origins,
             start=start,
-            stop=self.close,
+            stop=stop or self.close,
             pages=pages,
             proxy=self.settings.proxy,
             seen=None if self.metrics is None else self.metrics.tally.seen,
@@ -113,11 +120,18 @@ class Server:
 
     async def open(self) -> dict[str, Endpoint]:
         """Open all of it, and say which path leads where."""
-        settings = self.settings
         await self.store.open()
         if self.redis is not None:
             await self.redis.open()
         await self.trail.open()
+        routes = await self.routes()
+        if self.metrics is not None:
+            await self.metrics.open()
+        return routes
+
+    async def routes(self) -> dict[str, Endpoint]:
+        """Which path leads where, once all that is kept has been opened."""
+        settings = self.settings
         rings = await self._rings()
         counting = self.metrics
         audit = Audit(self.trail, self.clock, None if counting is None else counting.tally.event)
@@ -143,7 +157,6 @@ class Server:
         }
         if counting is not None and settings.metrics is not None:
             counting.more = lambda: self._counted(rings)
-            await counting.open()
             routes[doors.METRICS] = MetricsEndpoint(
                 numbers=counting.numbers, digests=settings.metrics.digests()
             )
@@ -161,18 +174,22 @@ class Server:
 
     async def close(self) -> None:
         """Close all of it, whatever was open."""
-        if self.watching is not None:
-            self.watching.cancel()
+        await self.leave()
         if self.metrics is not None:
             await self.metrics.close()
-        if self.keyring is not None:
-            self.keyring.close()
-        await self.theirs.close()
         await self.http.aclose()
         if self.redis is not None:
             await self.redis.close()
         await self.store.close()
         await self.trail.close()
+
+    async def leave(self) -> None:
+        """End what belongs to these settings alone; the rest stays open."""
+        if self.watching is not None:
+            self.watching.cancel()
+        if self.keyring is not None:
+            self.keyring.close()
+        await self.theirs.close()
 
     def _counted(self, rings: Mapping[str, Ring]) -> dict[str, Any]:
         """What the parts of the server have counted themselves."""

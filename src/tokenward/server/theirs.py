@@ -29,10 +29,16 @@ class Theirs:
     brokers: dict[str, Broker] = field(default_factory=dict)
     """By the name of the token."""
 
+    carried: dict[str, Broker] = field(default_factory=dict)
+    """Those of former settings, for tokens that are as they were."""
+
     _forgetting: Forgetting | None = None
 
     def broker(self, token: TokenSettings, upstream: Upstream) -> Broker:
         """The source of this token."""
+        if (carried := self.carried.get(token.name)) is not None:
+            self.brokers[token.name] = carried
+            return carried
         sharing = None
         if self.seal is not None:
             sharing = Sharing(
