@@ -36,6 +36,9 @@ store  = "{store}"
 [audit]
 to = "{audit}"
 
+[limits]
+guessing = "off"
+
 [issuers.main]
 url = "https://tokens.example.com"
 

@@ -19,6 +19,7 @@ from tokenward.server import plugins
 from tokenward.server.config import documentation, settings_of
 from tokenward.server.settings.clients import ClientTable, Metadata
 from tokenward.server.settings.issuers import IssuerTable
+from tokenward.server.settings.limits import LimitsTable
 from tokenward.server.settings.listen import ListenTable
 from tokenward.server.settings.metrics import MetricsSettings
 from tokenward.server.settings.proxy import ProxyTable
@@ -37,6 +38,7 @@ SETTINGS: Mapping[str, tuple[type, ...]] = {
     "audit": (AuditSettings,),
     "proxy": (ProxyTable,),
     "metrics": (MetricsSettings,),
+    "limits": (LimitsTable,),
     "issuers": (IssuerTable,),
     "keys": (KeysTable,),
     "pkcs11": (plugins.find("signer", "pkcs11"),),
@@ -78,7 +80,7 @@ _READ_AS = {
     "patterns": "table",
     "vocabulary": "table, list",
     "rotation": "1h to 3650d, `never`",
-    "audit_mode": "`behind`",
+    "rate": "rate, `off`",
 }
 _BLOCK = re.compile(r"(<!-- settings: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 

@@ -170,6 +170,17 @@ ERRORS = [
     (top('audit = "before"'), "audit.mode", "needs a file: say to ="),
     (top('audit = { mode = "beside" }'), "audit.mode", 'must be one of "behind"'),
     (top('issuer = "https://x.example.com"'), "issuer", "is short for [issuers.main]"),
+    # limits
+    (add('[limits]\naddress = "fast"'), "limits.address", "must be a rate such as"),
+    (add('[limits]\naddress = "0/s"'), "limits.address", "must be a rate such as"),
+    (add('[limits]\naddress = "10/0s"'), "limits.address", "must be a rate such as"),
+    (add('[limits]\naddress = "10/s burst 0"'), "limits.address", "must be a rate such as"),
+    (add('[limits]\naddress = "10 /s"'), "limits.address", "must be a rate such as"),
+    (add('[limits]\naddress = "1e3/s"'), "limits.address", "must be a rate such as"),
+    (add("[limits]\nclient = 10"), "limits.client", "must be a rate such as"),
+    (add('[limits]\nadress = "10/s"'), "limits.adress", "is not a key of this table"),
+    (after(NIGHTLY, 'limit = "often"'), "callers.nightly.limit", "must be a rate such as"),
+    (after(AUTH0, "limit = 3"), "callers.mobile.limit", "must be a rate such as"),
     # issuers
     (after(IMS, 'keys = "pkcs11"'), "issuers.ims.keys", "must be a table"),
     (after(IMS, "keys = {}"), "issuers.ims.keys.signer", "is missing"),

@@ -15,12 +15,14 @@
   x AccessDenied            400  RFC 6749 §4.1.2.1 (at the token endpoint: Okta's policies)
   x UnsupportedTokenType    400  RFC 7009 §2.2.1
   x TemporarilyUnavailable  503  RFC 6749 §4.1.2.1
+    x TooManyRequests       429  RFC 6585 §4
 
 An error has two readers. ``description`` is for the caller and goes out on the wire; ``detail``
 is for the operator and goes to the audit trail only. An error raised without a description says
 what its class says.
 """
 
+import math
 import re
 from typing import ClassVar
 
@@ -127,3 +129,12 @@ class TemporarilyUnavailable(OAuthError):
         super().__init__(description, detail=detail)
         self.retry_after = retry_after
         """Seconds after which it is worth trying again (``Retry-After``, RFC 9110 §10.2.3)."""
+
+
+class TooManyRequests(TemporarilyUnavailable):
+    """You have asked too often. Come again later."""
+
+    status = 429
+
+    def __init__(self, description: str = "", *, detail: str = "", wait: float = 1.0) -> None:
+        super().__init__(description, detail=detail, retry_after=max(1, math.ceil(wait)))

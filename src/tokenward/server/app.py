@@ -33,6 +33,7 @@ from tokenward.server.hooks import Hook
 from tokenward.server.issuance import Issuance, Source
 from tokenward.server.keeping import keyring_of, seal
 from tokenward.server.keyring import KeyRing, Ring
+from tokenward.server.limits import Limits
 from tokenward.server.metrics import Metrics, shared_folder
 from tokenward.server.mint import Mint
 from tokenward.server.model import Client
@@ -66,6 +67,7 @@ class Server:
     store: Store = field(init=False)
     redis: Cache | None = field(init=False)
     theirs: Theirs = field(init=False)
+    limits: Limits = field(init=False)
     metrics: Metrics | None = field(init=False)
     keyring: KeyRing | None = None
     watching: asyncio.Task[None] | None = None
@@ -77,6 +79,7 @@ class Server:
         shared = shared_folder(os.environ)
         self.metrics = Metrics(folder=shared) if self.settings.metrics is not None else None
         self.redis = open_cache(self.settings.cache, self.clock) if self.settings.cache else None
+        self.limits = Limits(rates=self.settings.limits)
         alone = self.settings.store.lower().startswith("memory:")
         self.theirs = Theirs(
             store=self.store,
@@ -112,6 +115,7 @@ class Server:
             start=start,
             stop=stop or self.close,
             pages=pages,
+            admit=self.limits.admit if self.settings.limits.address else None,
             proxy=self.settings.proxy,
             seen=None if self.metrics is None else self.metrics.tally.seen,
             fast=self.settings.lane == "fast",
@@ -256,7 +260,7 @@ class Server:
             id: Registered(client=one.client, proof=one.proof.within(surroundings))
             for id, one in self.settings.clients.items()
         }
-        return Registry(clients=clients, stranger=stranger)
+        return Registry(clients=clients, stranger=stranger, limits=self.limits)
 
 
 def policy(settings: Settings) -> Policy:

@@ -50,10 +50,12 @@ class Issuance:
     async def issue(self, request: TokenRequest, event: Event) -> TokenResponse:
         """Hand out a token, or say why not by raising an ``OAuthError``."""
         event.request = request
-        client, event.proved = await self.registry.authenticate(request.presented)
+        address = event.received.address
+        client, event.proved = await self.registry.authenticate(request.presented, address)
         event.client = client
         grant_type = self.grant_type(request.grant_type, client)
         grant = event.grant = await grant_type.redeem(request, client)
+        self.registry.limits.mind_caller(grant.caller, client)
         authorization = event.authorization = self.policy.decide(grant)
         token = await self.sources[authorization.token].issue(authorization)
         response = TokenResponse(token, self.issued_type(request, token))

@@ -6,11 +6,15 @@ from dataclasses import dataclass, field
 from tokenward.oauth.errors import InvalidClient
 from tokenward.oauth.presented import ASSERTION, BASIC, POST, Presented
 from tokenward.server.assertions import claimed
+from tokenward.server.limits import Limits
 from tokenward.server.model import NOBODY, UNPROVED, Client, Proved
 from tokenward.server.proofs import ClientProof
 
 _PLAIN = frozenset({BASIC, POST})
 """Two ways to say the same, which the trail tells apart."""
+
+GUESSED = _PLAIN
+"""Methods with a secret that somebody may try many of; what is signed, nobody finds by trying."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,8 +35,11 @@ class Registry:
     stranger: Registered = field(repr=False)
     """Somebody nobody is: refusing them takes as long as refusing a client with a wrong secret."""
 
-    async def authenticate(self, presented: Presented) -> tuple[Client, Proved]:
-        """The client these credentials belong to; raises ``InvalidClient`` (RFC 6749 §5.2).
+    limits: Limits = field(default_factory=Limits)
+
+    async def authenticate(self, presented: Presented, address: str = "") -> tuple[Client, Proved]:
+        """The client these credentials belong to; raises ``InvalidClient`` (RFC 6749 §5.2), and
+        ``TooManyRequests`` for who was wrong, or right, too often.
 
         Nobody presents nothing, and is somebody too, who may do little (RFC 6749 §2.3).
 
@@ -41,13 +48,38 @@ class Registry:
         """
         if not presented.method:
             return NOBODY, UNPROVED
-        for id in self._claimed(presented):
-            if (found := self.clients.get(id)) is not None:
-                if presented.method not in found.proof.methods:
-                    raise InvalidClient(detail=f"client {id!r} does not use {presented.method}")
-                break
-        else:
+        ids = self._claimed(presented)
+        found = next((self.clients[id] for id in ids if id in self.clients), None)
+        # One name for all spellings of a client, and one for each of those who are none of ours.
+        name = found.client.id if found is not None else ids[0]
+        limits = self.limits
+        guess = limits.begin_guess(name, address)
+        # What is signed takes time to look at, and many of one client may be under way.
+        if not (guessed := presented.method in GUESSED):
+            limits.forgive(guess)
+        try:
+            client, proved = await self._proved(found, presented)
+        except InvalidClient:
+            if not guessed:
+                limits.count_guess(guess)
+            raise
+        except BaseException:
+            if guessed:
+                limits.forgive(guess)
+            raise
+        if guessed:
+            limits.forgive(guess, right=True)
+        limits.mind_client(client)
+        return client, proved
+
+    async def _proved(
+        self, found: Registered | None, presented: Presented
+    ) -> tuple[Client, Proved]:
+        if found is None:
             found = self.stranger
+        elif presented.method not in found.proof.methods:
+            id = found.client.id
+            raise InvalidClient(detail=f"client {id!r} does not use {presented.method}")
         credential = await found.proof.authenticate(presented, found.client)
         method = presented.method if presented.method in _PLAIN else found.proof.name
         return found.client, Proved(method, credential)

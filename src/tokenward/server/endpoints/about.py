@@ -32,7 +32,7 @@ async def asked_about(
     )
     if not presented or (presented.method == NONE and not public):
         raise InvalidClient("this needs client authentication")
-    client, event.proved = await registry.authenticate(presented)
+    client, event.proved = await registry.authenticate(presented, received.address)
     event.client = client
     if not (token := parameters.get("token", "")):
         raise InvalidRequest("token is required")

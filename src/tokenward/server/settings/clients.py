@@ -11,9 +11,11 @@ from tokenward.oauth.scope import Scope
 from tokenward.server import plugins
 from tokenward.server.config import Report, fill, spelled
 from tokenward.server.hashes import ending
+from tokenward.server.limits import Rate
 from tokenward.server.model import Client
 from tokenward.server.registry import Registered
 from tokenward.server.settings.origins import browser_origins
+from tokenward.server.settings.rates import rate
 from tokenward.server.values import At, Wrong, did_you_mean, texts
 
 GRANT_TYPES: Mapping[str, str] = {
@@ -100,6 +102,9 @@ class ClientTable(Metadata):
     tls_client_certificate_bound_access_tokens: bool = False
     """Whether its tokens are good only together with the certificate it showed (RFC 8705 §3)."""
 
+    limit: Annotated[Rate | None, rate] = None
+    """How often it may ask, such as `"50/s"`; what `[limits]` says of a `client` unless said."""
+
     origins: Annotated[frozenset[str], browser_origins] = frozenset()
     """Browser applications that may ask from a page (CORS), such as `https://app.example.com`."""
 
@@ -111,6 +116,7 @@ class ClientSettings:
     registered: Registered
     metadata: Metadata = field(default_factory=Metadata)
     origins: frozenset[str] = frozenset()
+    limit: Rate | None = None
 
 
 def read_client(
@@ -159,4 +165,5 @@ def read_client(
         registered=Registered(client=client, proof=proof),
         metadata=Metadata(**{one.name: getattr(common, one.name) for one in fields(Metadata)}),
         origins=common.origins,
+        limit=common.limit,
     )

@@ -6,7 +6,9 @@ from typing import Annotated, Any
 
 from tokenward.remote.discovery import check_url
 from tokenward.server.config import Report, fill, settings_of, spelled
+from tokenward.server.limits import Rate
 from tokenward.server.settings.origins import browser_origins
+from tokenward.server.settings.rates import rate
 from tokenward.server.values import REPORTED, At
 
 PRESETS = {"github_actions": "https://token.actions.githubusercontent.com"}
@@ -22,6 +24,10 @@ class SubjectTable:
     default: str = ""
     """The token meant when a request names none."""
 
+    limit: Annotated[Rate | None, rate] = None
+    """How often each of its people may ask, such as `"5/m"`; what `[limits]` says of a `caller`
+    unless said."""
+
     origins: Annotated[frozenset[str], browser_origins] = frozenset()
     """Browser applications that may ask from a page (CORS), such as `https://app.example.com`."""
 
@@ -36,6 +42,7 @@ class SubjectSettings:
 
     default: str = ""
     origins: frozenset[str] = frozenset()
+    limit: Rate | None = None
 
 
 def read_subject(
@@ -55,7 +62,13 @@ def read_subject(
     proof = fill(cls, table, at, report)
     if common is None or proof is None:
         return None
-    return SubjectSettings(name=name, proof=proof, default=common.default, origins=common.origins)
+    return SubjectSettings(
+        name=name,
+        proof=proof,
+        default=common.default,
+        origins=common.origins,
+        limit=common.limit,
+    )
 
 
 def check_trust(subjects: Mapping[str, SubjectSettings], report: Report) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from tokenward.clock import now
 from tokenward.server.config import Problem, Report, fill, spelled
+from tokenward.server.limits import Rates
 from tokenward.server.policy import Rule
 from tokenward.server.proxy import Proxy
 from tokenward.server.registry import Registered
@@ -14,6 +15,7 @@ from tokenward.server.seal import Seal
 from tokenward.server.settings.callers import check_defaults, read_callers
 from tokenward.server.settings.clients import Metadata
 from tokenward.server.settings.issuers import IssuerSettings, read_issuers
+from tokenward.server.settings.limits import read_limits
 from tokenward.server.settings.listen import Listen, listen_table, mind_workers, read_listen
 from tokenward.server.settings.metrics import MetricsSettings, read_metrics
 from tokenward.server.settings.proxy import read_proxy
@@ -128,6 +130,9 @@ class Sections:
     metrics: Annotated[Mapping[str, object], tables] | None = None
     """Who may see the numbers?"""
 
+    limits: Annotated[Mapping[str, object], tables] = field(default_factory=dict)
+    """How often may who ask?"""
+
     issuers: Annotated[Mapping[str, object], tables] = field(default_factory=dict)
     """Who are we?"""
 
@@ -172,6 +177,7 @@ class Settings:
     audit: AuditSettings = field(default_factory=AuditSettings)
     proxy: Proxy | None = None
     metrics: MetricsSettings | None = None
+    limits: Rates = field(default_factory=Rates)
     issuers: Mapping[str, IssuerSettings] = field(default_factory=dict)
     subjects: Mapping[str, SubjectSettings] = field(default_factory=dict)
     clients: Mapping[str, Registered] = field(default_factory=dict)
@@ -211,6 +217,7 @@ def read(document: Mapping[str, object], report: Report) -> Settings:
     metrics = read_metrics(sections.metrics, report)
     issuers = read_issuers(sections.issuers, sections.issuer, report)
     callers = read_callers(sections.callers, report)
+    limits = read_limits(sections.limits, callers, report)
     tokens = read_tokens(sections.tokens, issuers, callers, report)
     check_defaults(callers, tokens.declared, report)
     rules = read_rules(sections.allow, callers, tokens, report)
@@ -239,6 +246,7 @@ def read(document: Mapping[str, object], report: Report) -> Settings:
         audit=audit,
         proxy=proxy,
         metrics=metrics,
+        limits=limits or Rates(),
         issuers=issuers.read,
         subjects=callers.subjects,
         clients={id: one.registered for id, one in by_id.items()},
