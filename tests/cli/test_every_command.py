@@ -16,7 +16,7 @@ from tokenward import __version__
 from tokenward.cli import SHOW, _plain, main
 from tokenward.cli.commands import app
 
-COMMANDS = ("dev", "serve", "check", "explain", "hash", "token", "inspect")
+COMMANDS = (*("dev", "serve", "check", "explain", "hash", "keys", "broker", "token", "inspect"),)
 
 
 def parameters():

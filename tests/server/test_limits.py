@@ -148,8 +148,7 @@ def right(id="nightly"):
 
 async def heard(registry, presented, address=HERE):
     try:
-        client, _ = await registry.authenticate(presented, address)
-        return client.id
+        return (await registry.authenticate(presented, address))[0].id
     except TooManyRequests as error:
         return error.retry_after
     except InvalidClient:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from tokenward import __version__
-from tokenward.cli import check, dev, explain, hash, inspect, keys, serve, token
+from tokenward.cli import broker, check, dev, explain, hash, inspect, keys, serve, token
 from tokenward.cli.options import Command, Commands
 from tokenward.cli.saying import say
 
@@ -38,6 +38,7 @@ for _command, _brief, _examples in (
     (explain.explain, "Which rule answers whom, and what.", explain.EXAMPLES),
     (hash.hash, "Make a client secret, and its hash.", hash.EXAMPLES),
     (keys.keys, "The keys that sign, and changing them.", keys.EXAMPLES),
+    (broker.broker, "Tokens of others that are shared, and forgetting them.", broker.EXAMPLES),
     (token.token, "Get a token, from this or any other server.", token.EXAMPLES),
     (inspect.inspect, "What a token says, and whether to believe it.", inspect.EXAMPLES),
 ):
