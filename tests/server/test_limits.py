@@ -130,6 +130,7 @@ def registry(ticks=None, **rates):
     stranger = Registered(
         client=Client(id="", grant_types=frozenset()), proof=ClientSecret(secrets=(hashed("?"),))
     )
+    rates = {"guessing": Rate(10, 300, 10)} | rates
     limits = Limits(rates=Rates(**rates), ticks=ticks or Ticks())
     return Registry(clients=registered, stranger=stranger, limits=limits)
 

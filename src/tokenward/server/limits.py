@@ -85,7 +85,9 @@ class Meter:
         self._paid = {who: paid for paid, who in owing[: self.most // 2]}
 
 
-GUESSING = Rate(10, 300, 10)
+GUESSING = Rate(100, 60, 100)
+"""Secrets are generated, of 256 bits, and not to be guessed at any rate: this bounds the work
+that somebody who tries costs us, and must not shut out a client with one old secret."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,7 +28,7 @@ class LimitsTable:
 
     guessing: Annotated[Rate | None, rate] = GUESSING
     """How often one address may be wrong about who it is, for one client; ten times as often for
-    all clients together. `"10/5m"` unless said; `"off"` for no limit."""
+    all clients together. `"100/m"` unless said; `"off"` for no limit."""
 
 
 def read_limits(table: Mapping[str, object], callers: Callers, report: Report) -> Rates | None:
