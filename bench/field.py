@@ -20,15 +20,17 @@ from bench.contestants import (
     EXPRESS,
     MANY,
     OIDC,
+    ONE,
     OURS,
     REFRESH,
+    TWO,
     Contestant,
 )
 from bench.contestants.authlib_flask import authlib_flask
 from bench.contestants.bare import bare
 from bench.contestants.express import express
 from bench.contestants.oidc_provider import oidc_provider
-from bench.contestants.ourselves import by_asgi, ourselves, refreshing
+from bench.contestants.ourselves import by_asgi, ourselves, refreshing, with_workers
 from bench.database import Database
 from bench.ours import ROOT, Ours
 from bench.processes import Cores, DidNotStart, Program
@@ -59,6 +61,7 @@ class Field:
     ours: Ours = field(init=False)
     load: Load = field(init=False)
     _database: Database | None = None
+    _starters: dict[str, Contestant] = field(default_factory=dict)
     _tokenwards: list[Ours] = field(default_factory=list)
     _files: dict[tuple[str, str], Path] = field(default_factory=dict)
 
@@ -68,7 +71,7 @@ class Field:
 
     def start(self, wanted: AbstractSet[str]) -> None:
         """Start those who are wanted and can be started; raises ``Void`` if there is no wrk."""
-        if wanted & {OURS, ASGI, REFRESH, BARE, AUTHLIB, OIDC, EXPRESS, "wrk"}:
+        if wanted & {OURS, ASGI, ONE, TWO, REFRESH, BARE, AUTHLIB, OIDC, EXPRESS}:
             wrk.bring()
         if wanted & IN_NODE:
             try:
@@ -82,6 +85,8 @@ class Field:
             REFRESH: lambda: refreshing(self.another("refreshing")),
             BARE: lambda: bare(self.folder, self.cores),
             AUTHLIB: lambda: authlib_flask(self.folder, self.cores, self.ours),
+            ONE: lambda: with_workers(self.another("one"), ONE, 1),
+            TWO: lambda: with_workers(self.another("two"), TWO, 2),
         }
         if (found := self.node) is not None:
             servers[OIDC] = lambda: oidc_provider(self.folder, self.cores, self.ours, found)
@@ -94,7 +99,7 @@ class Field:
         """Stop them all."""
         for library in self.libraries.values():
             library.stop()
-        for server in self.servers.values():
+        for server in (*self.servers.values(), *self._starters.values()):
             server.stop()
         if self._database is not None:
             self._database.stop()
@@ -129,6 +134,26 @@ class Field:
         made = Ours(folder=self.folder / name, cores=self.cores, lifetime=LIFETIME)
         self._tokenwards.append(made)
         return made
+
+    def fresh(self, who: str, name: str) -> Contestant:
+        """A contestant of its own that is not running, for whoever asks to start and stop; raises
+        ``Void``."""
+        ours = self.another(name)
+        if who == OURS:
+            return ourselves(ours)
+        if self.node is None:
+            raise Void(self.missing.get("node", "there is no node"))
+        return oidc_provider(self.folder / name, self.cores, ours, self.node)
+
+    def starter(self, who: str) -> Contestant:
+        """The one that is started again and again; its neighbours run, and its first start, which
+        makes keys and tables, is over."""
+        if who not in self._starters:
+            made = self.fresh(who, f"start-{who}")
+            made.start()
+            made.program.stop()
+            self._starters[who] = made
+        return self._starters[who]
 
     def tidy(self) -> None:
         """Empty the audit trails that have become long."""

@@ -145,7 +145,11 @@ class Program:
 
     def holding(self) -> Holding:
         """What it has of the machine now."""
-        pids = tree(self.pid)
+        return self.holding_of(tree(self.pid))
+
+    @staticmethod
+    def holding_of(pids: Sequence[int]) -> Holding:
+        """What these processes have of it."""
         memory = [_memory(pid) for pid in pids]
         return Holding(
             rss=sum(rss for rss, _ in memory),

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from bench.processes import Program
 
 OURS, ASGI = "tokenward", "tokenward (ASGI)"
+ONE, TWO = "one worker", "two workers"
 BARE, OIDC, EXPRESS, AUTHLIB = "uvicorn, bare", "oidc-provider", "Express", "Authlib"
 HELLO, JWKS, REFRESH = "hello", "jwks", "refresh"
 WARM, STRANGERS = "getToken warm", "getToken strangers"

@@ -32,9 +32,16 @@ def ourselves(ours: Ours) -> Contestant:
 def by_asgi(ours: Ours) -> Contestant:
     """The product, with every request going through ASGI."""
     ours.program.name = ASGI
-    ours.program.command = [sys.executable, "-P", "-m", "bench.asgi_lane"]
-    ours.program.environ = {**ours.program.environ, "PYTHONPATH": str(ROOT)}
+    ours.top = 'lane = "asgi"'
     return _contestant(ASGI, ours)
+
+
+def with_workers(ours: Ours, name: str, many: int) -> Contestant:
+    """The product in so many processes, which may use both cores."""
+    ours.program.name = name
+    ours.program.command = [*ours.program.command, "--workers", str(many)]
+    ours.program.cores = ours.cores.server | ours.cores.load
+    return _contestant(name, ours)
 
 
 def refreshing(ours: Ours) -> Contestant:

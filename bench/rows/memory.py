@@ -3,13 +3,10 @@
 import time
 
 from bench.contestants import OIDC, OURS, Contestant
-from bench.contestants.oidc_provider import oidc_provider
-from bench.contestants.ourselves import ourselves
 from bench.field import Field
 from bench.results import Figures
 from bench.rows import MIB as UNIT
 from bench.rows import Measure, Row
-from bench.wrk import Void
 
 NAME = "memory of one worker after a million tokens"
 MIB = 2**20
@@ -17,11 +14,11 @@ TOKENS, FEW = 1_000_000, 10_000
 MINUTE = 60.0
 
 
-def grown(make: str) -> Measure:
+def grown(who: str) -> Measure:
     """Start one that has done nothing yet, and ask until it has given as many."""
 
     def measure(field: Field) -> Figures:
-        contestant = _new(field, make)
+        contestant = field.fresh(who, f"memory-{who}")
         try:
             contestant.start()
             return _asked(field, contestant)
@@ -29,15 +26,6 @@ def grown(make: str) -> Measure:
             contestant.stop()
 
     return measure
-
-
-def _new(field: Field, make: str) -> Contestant:
-    ours = field.another(f"memory-{make}")
-    if make == OURS:
-        return ourselves(ours)
-    if field.node is None:
-        raise Void(field.missing["node"])
-    return oidc_provider(field.folder / "memory", field.cores, ours, field.node)
 
 
 def _asked(field: Field, contestant: Contestant) -> Figures:
