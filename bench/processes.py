@@ -119,8 +119,13 @@ class Program:
 
     @property
     def whole_environ(self) -> dict[str, str]:
-        """Its variables, and ours."""
-        return {**os.environ, **self.environ}
+        """Its variables, and ours. Python compiles what it reads once, as where it is installed,
+        and not at every start."""
+        compiled = {
+            "PYTHONDONTWRITEBYTECODE": "",
+            "PYTHONPYCACHEPREFIX": str(self.folder.parent / "compiled"),
+        }
+        return {**os.environ, **compiled, **self.environ}
 
     @property
     def said(self) -> str:

@@ -188,3 +188,17 @@ def test_a_program_that_does_not_start_says_why(tmp_path):
         program.wait_for(free_port())
     assert program.ended
     assert program.stop() == 1
+
+
+def test_python_compiles_what_it_measures_as_where_it_is_installed(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    (tmp_path / "module.py").write_text("")
+    command = [sys.executable, "-c", "import sys; sys.path.append('.'); import module"]
+    folder = tmp_path / "it"
+    program = Program(name="it", command=command, folder=folder, cores=EVERY_CORE)
+    folder.mkdir()
+    (folder / "module.py").write_text("")
+    program.start()
+    assert program.process.wait(30) == 0, program.said
+    program.stop()
+    assert list((tmp_path / "compiled").rglob("module.*.pyc"))
