@@ -209,7 +209,9 @@ class Run:
             command += ["-n", "2"]
         elif tier in {"fast", "programs"} and not self.arguments:
             # For one file, starting the workers would cost more than they save.
-            command += ["-n", "auto", "--maxprocesses=4", "--dist=loadfile"]
+            # Whole programs are waited for more than they work: one more at a time than cores.
+            many = ["3"] if tier == "programs" else ["auto", "--maxprocesses=4"]
+            command += ["-n", *many, "--dist=loadfile"]
         return [*command, "-q"] if not self.arguments else command
 
     def _strictness(self) -> dict[str, str]:
