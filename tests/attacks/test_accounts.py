@@ -3,7 +3,6 @@ without a disk."""
 
 import http.client
 import json
-import os
 import signal
 import threading
 import time
@@ -78,11 +77,7 @@ def test_before_without_a_disk_there_is_no_token_and_then_there_is_again(disk, l
     lab = labs(config=BEFORE)
     server = lab.server.start()
     kept = server.post().token
-    filler = os.open(disk / "filler", os.O_CREAT | os.O_WRONLY)
-    for size in (65_536, 4_096, 1):
-        with suppress(OSError):
-            while os.write(filler, b"x" * size):
-                pass
+    disk.fill(server.child)
     until = time.monotonic() + 10
     while (answer := server.post()).status == 200:  # the last page of the file has room
         assert time.monotonic() < until
@@ -95,8 +90,7 @@ def test_before_without_a_disk_there_is_no_token_and_then_there_is_again(disk, l
     ready = server.ask("GET", "/readyz")
     assert ready.status == 503
     assert "audit" in ready.json["failing"]
-    os.ftruncate(filler, 0)
-    os.close(filler)
+    disk.clear(server.child)
     after = server.post().token
     assert server.live(kept)
     assert server.ask("GET", "/readyz").status == 200
