@@ -20,6 +20,7 @@ from bench.rows import verify
 from bench.rows.client_credentials import signed_with
 from bench.wrk import Void
 from tests.docs import ROOT
+from tests.servers import until_now
 from tokenward import Verifier
 from tokenward.jose.keys import SigningKey
 
@@ -107,8 +108,8 @@ def test_a_refresh_token_is_good_for_one_successor(field):
     assert refresh(first["refresh_token"])[0] == 200
     assert refresh(handle)[0] == 400
     assert refresh("x" * HANDLE)[0] == 400
-    events = (ours.program.folder / "audit.jsonl").read_text()
-    assert "mobile|ann" in events
+    trail = ours.program.folder / "audit.jsonl"
+    until_now(lambda: "mobile|ann" in trail.read_text())
 
 
 def test_a_store_is_measured_in_its_own_process(field):
