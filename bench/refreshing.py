@@ -90,7 +90,9 @@ class Refresh:
                 form(received), authorization=received.header(b"authorization"), issuer="main"
             )
             presented = request.presented
-            event.client, event.proved = await self.issuance.registry.authenticate(presented)
+            event.client, event.proved = await self.issuance.registry.authenticate(
+                presented, received.address
+            )
             old = sha256(request.require("refresh_token").encode()).hexdigest()
             if (kept := await self.chains.look(old)) is None:
                 raise InvalidGrant(detail="no such handle")

@@ -192,9 +192,8 @@ class Limits:
         house, now = _of(address), self.ticks()
         who = (house, id[:LONGEST_ID])
         wait = self._guesses.wait(who, now)
-        if known := who in self._right:  # an address may be a proxy's: not all behind it guess
-            house = ""
-        else:
+        known = who in self._right  # an address may be a proxy's: not all behind it guess
+        if not known:
             wait = max(wait, self._guessers.wait(house, now))
         if wait:
             self.refused["guessing"] += 1
@@ -204,32 +203,32 @@ class Limits:
         self._guesses.count(who, now)
         if not known:
             self._guessers.count(house, now)
-        return who, house, now
+        return who, known, now
 
     def count_guess(self, guess: "Guess | None") -> None:
         """It was a failure, although it has been forgiven."""
         if guess is not None and self._guesses is not None and self._guessers is not None:
-            who, house, now = guess
+            who, known, now = guess
             self._guesses.count(who, now)
-            if house:
-                self._guessers.count(house, now)
+            if not known:
+                self._guessers.count(who[0], now)
 
     def forgive(self, guess: "Guess | None", *, right: bool = False) -> None:
         """It was no failure: they were right, or nobody could tell."""
         if guess is None or self._guesses is None or self._guessers is None:
             return
-        who, house, now = guess
+        who, known, now = guess
         self._guesses.forgive(who, now)
-        if house:
-            self._guessers.forgive(house, now)
+        if not known:
+            self._guessers.forgive(who[0], now)
             if right:
                 if len(self._right) >= MOST:
                     self._right.clear()
                 self._right.add(who)
 
 
-Guess = tuple[tuple[str, str], str, float]
-"""Who from where says that they are whom, where from if they never were that, and when."""
+Guess = tuple[tuple[str, str], bool, float]
+"""Who from where says that they are whom, whether they were that before, and when."""
 
 
 def _meter(rate: Rate | None, factor: int = 1) -> Meter | None:
