@@ -3,11 +3,13 @@
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
 import time
 from base64 import b64encode
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
@@ -105,16 +107,8 @@ class Process:
         self.port = port
         self.child = None
 
-    def start(self):
-        with (self.folder / "stdout").open("ab") as out, (self.folder / "stderr").open("wb") as err:
-            self.child = subprocess.Popen(
-                [*SERVE, "-c", self.config, "--port", str(self.port)],
-                cwd=self.folder,
-                env=environment(UPSTREAM_SECRET=UPSTREAM_SECRET),
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=err,
-            )
+    def start(self, *more):
+        self.launch(*more)
         until = time.monotonic() + 20
         while READY not in self.stderr:
             assert self.child.poll() is None, self.stderr
@@ -123,14 +117,29 @@ class Process:
         self.port = int(re.match(r"\d+", self.stderr.partition(READY)[2])[0])
         return self
 
-    def end(self, signal, *, within=15):
+    def launch(self, *more):
+        """Start it, with more on its command line, and do not wait."""
+        with (self.folder / "stdout").open("ab") as out, (self.folder / "stderr").open("wb") as err:
+            self.child = subprocess.Popen(
+                [*SERVE, "-c", self.config, "--port", str(self.port), *more],
+                cwd=self.folder,
+                env=environment(UPSTREAM_SECRET=UPSTREAM_SECRET),
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                start_new_session=True,
+            )
+
+    def end(self, number, *, within=15):
         """Send a signal; the exit code."""
-        self.child.send_signal(signal)
+        self.child.send_signal(number)
         return self.child.wait(within)
 
     def kill(self):
+        """End it and its workers, in the middle of whatever they do."""
         if self.child is not None:
-            self.child.kill()
+            with suppress(ProcessLookupError):
+                os.killpg(self.child.pid, signal.SIGKILL)
             self.child.wait()
 
     @property

@@ -18,6 +18,7 @@ TRIES = {
     "basic": 150_000,
     "header": 150_000,
     "proxy": 40_000,
+    "rates": 40_000,
     "upstream": 40_000,
     "configuration": 5_000,
 }

@@ -217,3 +217,60 @@ async def test_a_file_that_was_deleted_for_good_refuses(tmp_path):
     with pytest.raises(TemporarilyUnavailable):
         await trail.record({"n": 1})
     await trail.close()
+
+
+async def one_more(path):
+    trail = Trail(str(path))
+    await trail.open()
+    await trail.record({"n": 1})
+    await trail.close()
+
+
+@pytest.mark.parametrize("half", ["{", '{"n":0', '{"n":0}'])
+async def test_half_a_line_of_a_process_that_was_killed_stays_by_itself(tmp_path, half):
+    path = tmp_path / "audit.jsonl"
+    path.write_text(f'{{"n":-1}}\n{half}')
+    await one_more(path)
+    assert path.read_text() == f'{{"n":-1}}\n{half}\n{{"n":1}}\n'
+
+
+async def test_so_does_half_a_line_of_another_worker_while_we_are_there(tmp_path):
+    path = tmp_path / "audit.jsonl"
+    trail = Trail(str(path), before=True)
+    await trail.open()
+    await trail.record({"n": 0})
+    with path.open("a") as other:
+        other.write('{"half')
+    await trail.record({"n": 1})
+    await trail.record({"n": 2})
+    await trail.close()
+    assert path.read_text() == '{"n":0}\n{"half\n{"n":1}\n{"n":2}\n'
+
+
+async def test_a_line_that_another_worker_is_writing_is_not_cut_in_two(tmp_path, monkeypatch):
+    monkeypatch.setattr(trails, "SETTLED_SECONDS", 0.3)
+    path = tmp_path / "audit.jsonl"
+    path.write_text('{"n":')
+
+    def finish():
+        with path.open("a") as other:
+            other.write("0}\n")
+
+    threading.Timer(0.1, finish).start()
+    await one_more(path)
+    assert path.read_text() == '{"n":0}\n{"n":1}\n'
+
+
+async def test_a_trail_that_is_ours_to_write_and_not_to_read_goes_on(tmp_path, monkeypatch):
+    path = tmp_path / "audit.jsonl"
+    path.write_text("{")
+    opened = os.open
+
+    def forbidden(name, flags, *more, **others):
+        if not flags & os.O_WRONLY and str(name) == str(path):
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return opened(name, flags, *more, **others)
+
+    monkeypatch.setattr(os, "open", forbidden)
+    await one_more(path)
+    assert path.read_bytes() == b'{{"n":1}\n'

@@ -11,6 +11,7 @@ import asyncio
 import logging
 import os
 import stat
+import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +29,9 @@ PATIENCE_SECONDS = 5.0
 REST_SECONDS = 0.5
 """After a failure, until the disk is tried again although nobody asks."""
 
+SETTLED_SECONDS = 0.01
+"""After which a line that does not grow any more will never have an end."""
+
 STDOUT = "stdout"
 
 
@@ -36,7 +40,8 @@ class Trail:
     """A sink for audit events; ``to`` is a path or ``stdout``.
 
     A file that was moved away, as ``logrotate`` does, is left alone from the next batch on: a new
-    one is begun under the same name.
+    one is begun under the same name. Half a line, left by a process that was killed while it wrote,
+    stays by itself: no other line is lost with it.
     """
 
     to: str
@@ -192,6 +197,8 @@ class Trail:
         try:
             if self.to != STDOUT and not self._torn:
                 self._follow()
+                if self._half_a_line():
+                    os.write(self._file, b"\n")
             while written < len(data):
                 written += os.write(self._file, data[written:])
             if self.before:
@@ -216,6 +223,25 @@ class Trail:
             return
         os.close(self._file)
         self._file = file
+
+    def _half_a_line(self) -> bool:
+        """Whether the file ends in the middle of a line that nobody is writing."""
+        state = os.fstat(self._file)
+        if not stat.S_ISREG(state.st_mode) or not state.st_size:
+            return False
+        try:
+            reader = os.open(self.to, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:  # it may be ours to write and not to read
+            return False
+        try:
+            while os.pread(reader, 1, state.st_size - 1) not in {b"\n", b""}:
+                time.sleep(SETTLED_SECONDS)
+                before, state = state, os.fstat(self._file)
+                if state.st_size == before.st_size:
+                    return True
+        finally:
+            os.close(reader)
+        return False
 
     def _opened(self) -> int:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
