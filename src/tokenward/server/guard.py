@@ -118,8 +118,11 @@ class Guard(HttpToolsProtocol):
         if (verdict := self._objection()) is not None:
             self._verdict = verdict
             raise _Refused
-        if not self.parser.should_upgrade():  # else data_received feeds it again, without the offer
+        if not self.parser.should_upgrade():
             self._begin()
+        elif self.parser.get_method() == b"CONNECT":  # that is no offer which could be ignored
+            raise _Refused
+        # Else data_received feeds it again, without the offer.
 
     def _begin(self) -> None:
         """Hand the request to the application, which may ask for the rest of it."""
