@@ -6,6 +6,7 @@ Each stands between ``<!-- command: … -->`` (or ``variables: dev.env``) and ``
 """
 
 import re
+from enum import Enum
 from pathlib import Path
 
 import typer.main
@@ -44,11 +45,15 @@ def described(name: str) -> str:
     rows = []
     for one in command.params:
         options = ", ".join(f"`{option}`" for option in reversed(one.opts))
+        kind = one.type_descriptor.annotation
+        choices = list(kind) if isinstance(kind, type) and issubclass(kind, Enum) else []
         if one.param_type_name == "argument":
-            options = f"`{one.metavar}`"
+            options = f"`{one.metavar}`" if one.required else f"`[{one.metavar}]`"
         elif not getattr(one, "is_flag", False):
             options += f" `{one.metavar}`"
         text = re.sub(r"\s+", " ", one.help or "").replace("|", "\\|")
+        if choices:
+            text = f"{text.removesuffix('.')}: {', '.join(f'`{it}`' for it in choices)}."
         rows.append(f"| {options} | {text} |")
     examples = [f"```console\n{(command.epilog or '').strip()}\n```"]
     return "\n\n".join([*lines, "\n".join(["| Option | |", "|---|---|", *rows]), *examples]) + "\n"

@@ -102,7 +102,7 @@ def kind(annotation: Any) -> str:
 
 def period(seconds: float) -> str:
     """As it is written in the file."""
-    for unit, size in ("h", 3_600), ("m", 60):
+    for unit, size in ("d", 86_400), ("h", 3_600), ("m", 60):
         if seconds and seconds % size == 0:
             return f"`{seconds / size:g}{unit}`"
     return f"`{seconds:g}s`"

@@ -32,8 +32,11 @@ class Action(StrEnum):
 
 
 def broker(
-    action: Annotated[Action, typer.Argument(help="What to do.", show_default=False)],
-    token: Annotated[str, typer.Argument(help="Only [tokens.NAME].", metavar="[NAME]")] = "",
+    action: Annotated[
+        Action,
+        typer.Argument(metavar="ACTION", help="What to do.", show_default=False),
+    ],
+    token: Annotated[str, typer.Argument(help="Only [tokens.NAME].", metavar="NAME")] = "",
     config: Config = None,
     json: Json = False,
 ) -> None:

@@ -37,7 +37,7 @@ def inspect(
     token: Annotated[
         str,
         typer.Argument(
-            metavar="[TOKEN]",
+            metavar="TOKEN",
             help="The token; from standard input if not said, so that nobody else can read it.",
             show_default=False,
         ),

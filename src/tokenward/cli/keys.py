@@ -42,8 +42,11 @@ class Action(StrEnum):
 
 
 def keys(
-    action: Annotated[Action, typer.Argument(help="What to do.", show_default=False)],
-    kid: Annotated[str, typer.Argument(help="The key to revoke, by its id.")] = "",
+    action: Annotated[
+        Action,
+        typer.Argument(metavar="ACTION", help="What to do.", show_default=False),
+    ],
+    kid: Annotated[str, typer.Argument(metavar="KID", help="The key to revoke, by its id.")] = "",
     issuer: Annotated[
         str, typer.Option(metavar="NAME", help="Only the keys of [issuers.NAME].")
     ] = "",
@@ -178,6 +181,9 @@ def _revoke(settings: "Settings", names: list[str], kid: str, *, json: bool) -> 
         fail(f"there is no key {kid!r} here", "These there are: tokenward keys list", in_json=json)
     if not json:
         say("It is gone: nothing it signed is believed by whoever fetches the keys anew.", BOLD)
+        note(
+            "Running servers know within 30 seconds; who verifies alone, when it fetches the keys."
+        )
 
 
 def _reseal(settings: "Settings", names: list[str], *, json: bool) -> None:

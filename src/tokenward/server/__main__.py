@@ -21,8 +21,8 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="tokenward serve", add_help=False, allow_abbrev=False)
     parser.add_argument("--config", "-c", type=Path)
     parser.add_argument("--host", default="")
-    parser.add_argument("--port", type=_port)
-    parser.add_argument("--workers", type=_workers)
+    parser.add_argument("--port", type=partial(_number, least=0, most=65_535))
+    parser.add_argument("--workers", type=partial(_number, least=1, most=MOST_WORKERS))
     parser.add_argument("--json", action="store_true")
     return run(**vars(parser.parse_args(arguments)))
 
@@ -86,18 +86,10 @@ def _in_json(event: str, said: dict[str, str]) -> None:
     sys.stderr.write(json_.dumps({"event": event, **said}) + "\n")
 
 
-def _port(text: str) -> int:
-    port = int(text)
-    if not 0 <= port <= 65_535:  # noqa: PLR2004
-        raise ValueError
-    return port
-
-
-def _workers(text: str) -> int:
-    workers = int(text)
-    if not 1 <= workers <= MOST_WORKERS:
-        raise ValueError
-    return workers
+def _number(text: str, least: int, most: int) -> int:
+    if not (text.isascii() and text.isdecimal() and least <= int(text) <= most):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from {least} to {most}")
+    return int(text)
 
 
 if __name__ == "__main__":
