@@ -208,6 +208,10 @@ AGAIN = {
     "two at once between": [GET, GET + GET, GET],
     "half of it, then the rest": [POST, POST[:-2], POST[-2:], POST],
     "half a head, then the rest": [GET, GET[:9], GET[9:], GET],
+    "the rest of a head that reads like one, and that alone": [
+        b"GET /token HTTP/1.1\r\nAuthorization: Bearer mine\r\nX: ",
+        *[GET] * 3,
+    ],
     "one byte more": [GET, GET + b"G", GET[1:], GET],
     "empty lines before": [b"\r\n\r\n" + POST, POST, b"\r\n\r\n" + POST],
     "something slow": [request(path="/slow?0.01")] * 3,

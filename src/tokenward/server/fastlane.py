@@ -20,7 +20,7 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from tokenward.server.asgi import Front
 from tokenward.server.bodies import Application, Receive, Scope, Send
-from tokenward.server.guard import IDLE, Guard
+from tokenward.server.guard import IDLE, WAITING, Guard
 from tokenward.server.http import Answer, Received
 from tokenward.server.routing import Pairs, Route
 from tokenward.server.steps import Rest, Spare, enter, leave
@@ -80,8 +80,10 @@ class FastLane(Guard):
             self._answer(front, asked, data[len(self._same) :])
             return
         self._at_once, self._whole = 0, 0
+        begins = self._phase is IDLE or self._phase is WAITING
         super().data_received(data)
-        if self._at_once == 1 and self._phase is IDLE:
+        # The rest of a head is no head: who sends it alone must not be taken for who sent both.
+        if begins and self._at_once == 1 and self._phase is IDLE:
             self._remember(data)
 
     def _remember(self, data: bytes) -> None:

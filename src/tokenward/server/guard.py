@@ -20,7 +20,7 @@ from tokenward.server.polite import Polite
 _BLANKS = (b" ", b"\t")
 _EXTENSIONS: dict[str, object] = {PUNCTUAL: {}}
 
-_WAITING = "waiting for the first request"
+WAITING = "waiting for the first request"
 IDLE = "waiting for another request"
 _HEAD = "reading the head of a request"
 _BODY = "reading the body of a request"
@@ -46,7 +46,7 @@ class Guard(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._phase = _WAITING
+        self._phase = WAITING
         self._verdict = 400
         self._arrived = self._packet = 0
         self._stopping = False
@@ -196,7 +196,7 @@ class Guard(HttpToolsProtocol):
             self.cycle.keep_alive = False
         if self._phase is IDLE:
             self.transport.close()
-        elif self._phase in (_WAITING, _HEAD, _BODY):
+        elif self._phase in (WAITING, _HEAD, _BODY):
             self._deadline = min(self._deadline, self.loop.time() + self.limits.leave)
 
     def leave(self) -> None:
@@ -262,7 +262,7 @@ class Guard(HttpToolsProtocol):
             self._deadline = now + self.limits.write  # the client reads, but slowly
         elif self._unread or self._phase is _LEAVING:
             self.transport.abort()
-        elif self._phase is _WAITING or self._phase is IDLE:
+        elif self._phase is WAITING or self._phase is IDLE:
             self._phase, self._deadline = _LEAVING, now + self.limits.leave
             self.transport.close()
         elif self._phase is _HEAD and self._under_way():
