@@ -43,6 +43,7 @@ caller = "signer"
 token  = "reports"
 scope  = "reports:read"
 """
+LONG_LIVED = FILE.replace('"15m"', '"2h"').replace('"5m"', '"2h"')
 EXPECTED = Expected(issuer=US, audience="https://api.example.com/reports")
 REPORTS = {"grant_type": "client_credentials", "audience": "reports"}
 
@@ -50,7 +51,7 @@ REPORTS = {"grant_type": "client_credentials", "audience": "reports"}
 def assertion(number):
     now = int(time.time())
     said = {"iss": "signer", "sub": "signer", "aud": US, "jti": f"{number}-{DICE.random()}"}
-    return KEY.sign({**said, "iat": now, "exp": now + 3_000}, typ="JWT")
+    return KEY.sign({**said, "iat": now, "exp": now + 3_500}, typ="JWT")
 
 
 class Wire:
@@ -177,7 +178,7 @@ def trail(path):
 
 @pytest.mark.timeout(60 + 10 * KILLS)
 def test_killed_again_and_again_nothing_is_lost_and_nothing_is_spent_twice(labs):
-    server = labs(config=FILE + MORE + SIGNER).server
+    server = labs(config=LONG_LIVED + MORE + SIGNER).server
     config, path = server.config.read_text(), server.folder / "audit.jsonl"
     promised, latest, numbers, keys = Promises(), Promises(), count(), None
     for kill in range(KILLS):
