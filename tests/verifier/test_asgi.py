@@ -149,11 +149,49 @@ async def test_the_servers_own_state_is_left_alone(issuer, verifier):
 async def test_lifespan_passes(verifier):
     seen = []
 
-    async def remember(scope, receive, send):
-        seen.append(scope["type"])
+    async def remember(*given):
+        seen.extend(given)
 
-    await BearerMiddleware(remember, verifier)({"type": "lifespan"}, None, None)
-    assert seen == ["lifespan"]
+    given = ({"type": "lifespan"}, object(), object())
+    await BearerMiddleware(remember, verifier)(*given)
+    assert all(one is other for one, other in zip(seen, given, strict=True))
+
+
+@pytest.mark.parametrize("path", ["/health", "/"])
+async def test_whoever_passes_is_heard_and_answered(issuer, verifier, path):
+    seen = []
+
+    async def remember(*given):
+        seen.extend(given)
+
+    headers = [(b"AUTHORIZATION", f"Bearer {issuer.token()}".encode())]
+    scope = {"type": "http", "path": path, "headers": headers, "state": {"a": 1}}
+    receive, send = object(), object()
+    await BearerMiddleware(remember, verifier, exempt=["/health"])(scope, receive, send)
+    assert (seen[1], seen[2]) == (receive, send)
+    assert (seen[0]["state"]["token"] is None) is (path == "/health")
+
+
+async def test_a_path_that_ends_in_a_star_is_a_folder_and_no_path(verifier):
+    door = BearerMiddleware(app, verifier, exempt=["/public/*", "/exact"])
+    assert door._paths == {"/exact"}
+    assert door._below == ("/public/",)
+
+
+async def test_names_of_headers_are_in_lower_case(verifier):
+    """As ASGI demands of those who send them."""
+    sent = []
+
+    async def send(message):
+        sent.append(message)
+
+    await BearerMiddleware(app, verifier)({"type": "http", "path": "/", "headers": []}, None, send)
+    assert [name for name, _ in sent[0]["headers"]] == [
+        b"content-type",
+        b"cache-control",
+        b"www-authenticate",
+        b"content-length",
+    ]
 
 
 async def websocket(door, *tokens, extensions=None):

@@ -129,6 +129,12 @@ async def test_a_good_token_lets_in(issuer, verifier, admit):
     assert claims["sub"] == "user|1"
 
 
+async def test_the_operator_reads_which_scope_was_lacking(issuer, verifier, admit, caplog):
+    with caplog.at_level(logging.INFO, logger="tokenward.verifier"):
+        await admit(Gate(verifier=verifier, scope="admin"), shown(issuer.token()))
+    assert caplog.messages == ["403 insufficient_scope: scope: needs admin"]
+
+
 async def test_nothing_shown_asks_nobody(issuer, verifier, admit):
     assert await admit(Gate(verifier=verifier), []) == NO_CREDENTIALS
     assert issuer.asked == []
@@ -154,7 +160,7 @@ async def test_an_expired_token_is_said_to_be_expired(issuer, verifier, hands, a
     hands.forward(700)
     refusal = await admit(Gate(verifier=verifier), shown(token))
     assert (refusal.status, refusal.error) == (401, "invalid_token")
-    assert "expired" in refusal.description
+    assert refusal.description == "the access token has expired"
 
 
 async def test_too_little_scope_is_forbidden_and_told(issuer, verifier, admit):
@@ -175,9 +181,11 @@ async def test_another_claim_than_needed_is_forbidden(issuer, verifier, admit):
 
 
 @pytest.mark.parametrize("cnf", [{"jkt": "x"}, {"x5t#S256": "x"}, {}, None])
-async def test_a_token_bound_to_a_key_is_no_bearer_token(issuer, verifier, admit, cnf):
-    refusal = await admit(Gate(verifier=verifier), shown(issuer.token(cnf=cnf)))
+async def test_a_token_bound_to_a_key_is_no_bearer_token(issuer, verifier, admit, cnf, caplog):
+    with caplog.at_level(logging.INFO, logger="tokenward.verifier"):
+        refusal = await admit(Gate(verifier=verifier), shown(issuer.token(cnf=cnf)))
     assert (refusal.status, refusal.error) == (401, "invalid_token")
+    assert caplog.messages == ["401 invalid_token: cnf: bound to a key, so not a bearer token"]
 
 
 async def test_when_nobody_can_tell_it_is_our_fault(issuer, verifier, admit):
@@ -187,12 +195,32 @@ async def test_when_nobody_can_tell_it_is_our_fault(issuer, verifier, admit):
     assert refusal.status == 503
     assert refusal.headers()["retry-after"] == "7"
     assert "www-authenticate" not in refusal.headers()
-    assert refusal.to_json()["error"] == "temporarily_unavailable"
+    assert refusal.to_json() == {
+        "error": "temporarily_unavailable",
+        "error_description": "access tokens cannot be verified at the moment",
+    }
+
+
+async def test_a_body_says_what_the_challenge_says(issuer, verifier, admit):
+    refusal = await admit(Gate(verifier=verifier, scope="admin read"), shown(issuer.token()))
+    assert json.loads(refusal.body()) == {
+        "error": "insufficient_scope",
+        "error_description": "the access token does not allow this",
+        "scope": "admin read",
+    }
+    assert refusal.headers()["www-authenticate"] == refusal.challenge("api")
+    assert json.loads(NO_CREDENTIALS.body()) == {
+        "error_description": "an access token is required: Authorization: Bearer ..."
+    }
+    assert MALFORMED.to_json() == {
+        "error": "invalid_request",
+        "error_description": "there must be one Authorization header: Bearer, one space, the token",
+    }
 
 
 @pytest.mark.parametrize("realm", ["", 'a"b', "a\\b", "a\r\nb", "\u00e9"])
 def test_a_realm_that_breaks_the_header_is_refused(verifier, realm):
-    with pytest.raises(ValueError, match="realm"):
+    with pytest.raises(ValueError, match=r"^a realm is printable ASCII without quotes$"):
         Gate(verifier=verifier, realm=realm)
 
 

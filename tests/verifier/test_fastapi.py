@@ -36,6 +36,14 @@ def application(verifier):
     ) -> str:
         return str(token["org"])
 
+    strict = bearer(verifier, "read", "write", claims={"org": "acme"})
+
+    @app.get("/strict")
+    async def all_of_it(
+        token: Annotated[Claims, Security(strict, scopes=["delete", "purge"])],
+    ) -> str:
+        return str(token["org"])
+
     return app
 
 
@@ -101,6 +109,27 @@ def test_scopes_of_the_route_are_needed_besides_those_of_the_dependency(api, iss
     assert api.get("/delete", headers=show(issuer.token(scope="read delete"))).status_code == 200
     response = api.get("/delete", headers=show(issuer.token(scope="read")))
     assert 'scope="read delete"' in response.headers["www-authenticate"]
+
+
+@pytest.mark.parametrize(
+    ("claims", "status"),
+    [
+        ({"scope": "read write delete purge", "org": "acme"}, 200),
+        ({"scope": "read write delete purge", "org": "emca"}, 403),
+        ({"scope": "read write delete", "org": "acme"}, 403),
+        ({"scope": "write delete purge", "org": "acme"}, 403),
+        ({"scope": "delete purge", "org": "acme"}, 403),
+    ],
+)
+def test_what_a_route_needs_besides_takes_nothing_away(api, issuer, claims, status):
+    assert api.get("/strict", headers=show(issuer.token(**claims))).status_code == status
+
+
+@pytest.mark.parametrize(
+    ("path", "realm"), [("/read", "orders"), ("/delete", "orders"), ("/acme", "api")]
+)
+def test_each_says_its_own_realm(api, path, realm):
+    assert api.get(path).headers["www-authenticate"] == f'Bearer realm="{realm}"'
 
 
 def test_claims_are_needed(api, issuer):

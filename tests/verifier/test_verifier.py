@@ -1,6 +1,7 @@
 """Tokens of one issuer for one audience are believed; nothing else is, and nothing hangs."""
 
 import asyncio
+import re
 import subprocess
 import sys
 import threading
@@ -12,7 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.servers import JWKS, SECRET_TEXT, Hands, Issuer, until, until_now
+from tokenward.jose.jws import LONGEST
 from tokenward.jose.keys import KeySet, SigningKey
+from tokenward.remote.fetch import open_async_client, open_client
 from tokenward.remote.keysets import COOLDOWN, PAUSE, TRUSTED, RemoteKeys
 from tokenward.verifier import (
     Expired,
@@ -22,6 +25,7 @@ from tokenward.verifier import (
     UnknownKey,
     Verifier,
 )
+from tokenward.verifier import verifier as verifying
 from tokenward.verifier.verifier import LONGEST_REMEMBERED, digest_of
 
 
@@ -474,6 +478,98 @@ def test_nothing_is_remembered_if_that_is_wished(issuer):
     token = issuer.token()
     assert verifier.verify(token, wait=True)
     assert not verifier._kept
+
+
+def test_one_may_be_remembered(issuer):
+    verifier = Verifier(issuer.url, "api", remember=1)
+    first, second = issuer.token(sub="1"), issuer.token(sub="2")
+    for token in (first, second):
+        assert verifier.verify(token, wait=True)
+        assert list(verifier._kept) == [digest_of(token)]
+
+
+def test_whoever_asks_first_it_is_remembered_for_all(issuer, verifier, verify):
+    token = issuer.token()
+    claims = verify(verifier, token)
+    assert verifier.recall(digest_of(token)) is claims
+    assert list(verifier._kept) == [digest_of(token)]
+
+
+def test_what_no_longer_holds_takes_no_room(issuer, verifier, hands):
+    tokens = [issuer.token(sub=str(number)) for number in range(2)]
+    for token in tokens:
+        verifier.verify(token, wait=True)
+    hands.forward(600)
+    assert verifier.recall(digest_of(tokens[0])) is None
+    assert list(verifier._kept) == [digest_of(tokens[1])]
+    assert verifier.recall(digest_of(tokens[0])) is None  # and nobody minds
+
+
+@pytest.mark.parametrize(("longest", "kept"), [(0, True), (-1, False), (1, True)])
+def test_the_longest_that_is_remembered(issuer, verifier, monkeypatch, longest, kept):
+    token = issuer.token()
+    monkeypatch.setattr(verifying, "LONGEST_REMEMBERED", len(token) + longest)
+    assert verifier.verify(token, wait=True)
+    assert bool(verifier._kept) is kept
+
+
+def test_what_can_be_a_token_has_a_digest_and_nothing_else_has():
+    assert digest_of("x" * LONGEST) == sha256(b"x" * LONGEST).digest()
+    with pytest.raises(InvalidToken, match=r"^too long$"):
+        digest_of("x" * (LONGEST + 1))
+    for odd in ("\u00e9", "\ud800", None, b"x", 7):
+        with pytest.raises(InvalidToken, match=r"^not a string of ASCII characters$"):
+            digest_of(odd)
+
+
+@pytest.mark.parametrize("typ", ["at+jwt", "id+jwt", "secevent+jwt", "x"])
+def test_every_kind_is_believed_if_that_is_wished(issuer, verify, typ):
+    verifier = Verifier(issuer.url, "api", typ=None)
+    assert verify(verifier, issuer.token(typ=typ))
+
+
+def test_a_kind_may_be_demanded(issuer, verify):
+    verifier = Verifier(issuer.url, "api", typ=["id+jwt"])
+    assert verify(verifier, issuer.token(typ="id+jwt"))
+    with pytest.raises(InvalidToken, match="typ"):
+        verify(verifier, issuer.token())
+
+
+def test_keys_are_fetched_with_the_clients_one_brings(issuer):
+    made = []
+
+    def threads():
+        made.append("threads")
+        return open_client()
+
+    def tasks():
+        made.append("tasks")
+        return open_async_client()
+
+    for verify in (by_threads, by_tasks):
+        verifier = Verifier(issuer.url, "api", client=threads, async_client=tasks)
+        assert verify(verifier, issuer.token())
+    assert made == ["threads", "tasks"]
+
+
+def test_a_key_set_without_keys_is_said_to_be_that():
+    with pytest.raises(ValueError, match=r"^a key set without keys$"):
+        Verifier("https://issuer.example", "api", keys=KeySet())
+
+
+def test_why_the_keys_are_not_to_be_had_is_said(issuer, verifier, hands, verify):
+    with pytest.raises(KeysUnavailable) as caught:
+        verifier.verify(issuer.token())
+    assert str(caught.value) == "the issuer's keys are not to be had: not fetched yet"
+    assert caught.value.retry_after == 1
+    issuer.behaviour["*"] = "500"
+    for _ in range(2):  # when it happens, and when it is remembered
+        with pytest.raises(KeysUnavailable) as caught:
+            verify(verifier, issuer.token())
+        assert re.fullmatch(
+            r"the issuer's keys are not to be had: .*answered 500.*", str(caught.value)
+        )
+    assert KeysUnavailable("away").retry_after == 1
 
 
 def test_large_tokens_are_not_remembered(issuer, verifier):
