@@ -59,6 +59,9 @@ CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 PROGRAMS = frozenset({"attacks", "bench", "bootstrap", "cli", "practice", "stories"})
 """The folders whose tests start and stop whole programs: a tier of their own."""
 
+TOGETHER = {"fast": ("auto", "--maxprocesses=4"), "programs": ("3",), "clients": ("2",)}
+"""How many at a time. Whole programs are waited for more than they work: one more than cores."""
+
 NO_TESTS = 5
 """pytest's exit status when it found nothing to run."""
 
@@ -205,13 +208,11 @@ class Run:
         if self.strict:
             command += ["--cov", "--cov-report="]
             command += ["--cov-append"] if tier != "fast" else []
-        if tier == "fuzz":
+            command += ["--durations=12", "--durations-min=3"]
+        if tier in {"fuzz", "browser"}:
             command += ["-n", "2"]
-        elif tier in {"fast", "programs"} and not self.arguments:
-            # For one file, starting the workers would cost more than they save.
-            # Whole programs are waited for more than they work: one more at a time than cores.
-            many = ["3"] if tier == "programs" else ["auto", "--maxprocesses=4"]
-            command += ["-n", *many, "--dist=loadfile"]
+        elif not self.arguments:  # for one file, starting the workers would cost more than it saves
+            command += ["-n", *TOGETHER[tier], "--dist=loadfile"]
         return [*command, "-q"] if not self.arguments else command
 
     def _strictness(self) -> dict[str, str]:
