@@ -7,7 +7,7 @@ when the issuer's keys change and when their max-age is over; refusals are not r
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from hashlib import sha256
 from math import ceil
 from typing import cast
@@ -183,8 +183,10 @@ class Verifier:
         if now < until and len(token) <= LONGEST_REMEMBERED and self._most > 0:
             self._kept[digest] = (claims, now, until, generation)
             while len(self._kept) > self._most:
-                with suppress(KeyError):
+                try:  # noqa: SIM105 - as above
                     self._kept.popitem(last=False)
+                except KeyError:
+                    pass
         return claims
 
     @contextmanager

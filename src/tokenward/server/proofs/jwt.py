@@ -8,7 +8,7 @@ from tokenward.clock import Clock
 from tokenward.jose.jws import Expired, InvalidToken
 from tokenward.jose.jwt import ACCESS_TOKEN, Claims, issuer_of
 from tokenward.jose.keys import ALGORITHMS, KeySet
-from tokenward.oauth.errors import InvalidGrant, TemporarilyUnavailable
+from tokenward.oauth.errors import InvalidGrant, OAuthError, TemporarilyUnavailable
 from tokenward.server.model import Caller
 from tokenward.server.proofs import NOT_VOUCHED_FOR, TooOld
 from tokenward.verifier.verifier import REMEMBER, KeysUnavailable, Verifier
@@ -118,18 +118,12 @@ class TrustedIssuer:
 
     async def prove(self, token: str, digest: bytes) -> Caller | None:
         """Verify a token of our issuer; the tokens of others do not concern us."""
-        if issuer_of(token) != self.verifier.expected.issuer:
-            return None
         try:
             claims = await self.verifier.averify(token)
-        except Expired as exc:
-            raise TooOld("the token has expired", detail=self._told(exc)) from None
-        except KeysUnavailable as exc:
-            raise TemporarilyUnavailable(
-                "the keys of the token's issuer cannot be had just now", detail=self._told(exc)
-            ) from None
         except InvalidToken as exc:
-            raise InvalidGrant(NOT_VOUCHED_FOR, detail=self._told(exc)) from None
+            if issuer_of(token) != self.verifier.expected.issuer:
+                return None
+            raise self._unbelieved(exc) from None
         if self.revoked and await self.revoked(str(claims["iss"]), str(claims.get("jti", ""))):
             raise self._refused("revoked")
         return self._caller(claims, digest)
@@ -163,6 +157,15 @@ class TrustedIssuer:
             expires_at=exp,
             default=self.default,
         )
+
+    def _unbelieved(self, exc: InvalidToken) -> OAuthError:
+        if isinstance(exc, Expired):
+            return TooOld("the token has expired", detail=self._told(exc))
+        if isinstance(exc, KeysUnavailable):
+            return TemporarilyUnavailable(
+                "the keys of the token's issuer cannot be had just now", detail=self._told(exc)
+            )
+        return InvalidGrant(NOT_VOUCHED_FOR, detail=self._told(exc))
 
     def _refused(self, why: str) -> InvalidGrant:
         return InvalidGrant(NOT_VOUCHED_FOR, detail=f"caller {self.name!r}: {why}")
