@@ -21,7 +21,9 @@ from tokenward.server.settings.clients import ClientTable, Metadata
 from tokenward.server.settings.issuers import IssuerTable
 from tokenward.server.settings.limits import LimitsTable
 from tokenward.server.settings.listen import ListenTable
+from tokenward.server.settings.log import LogSettings
 from tokenward.server.settings.metrics import MetricsSettings
+from tokenward.server.settings.otel import OtelSettings
 from tokenward.server.settings.proxy import ProxyTable
 from tokenward.server.settings.rules import RuleTable
 from tokenward.server.settings.signers import KeysTable
@@ -38,6 +40,8 @@ SETTINGS: Mapping[str, tuple[type, ...]] = {
     "audit": (AuditSettings,),
     "proxy": (ProxyTable,),
     "metrics": (MetricsSettings,),
+    "otel": (OtelSettings,),
+    "log": (LogSettings,),
     "limits": (LimitsTable,),
     "issuers": (IssuerTable,),
     "keys": (KeysTable,),
@@ -70,6 +74,7 @@ _READ_AS = {
     "store_url": "URL",
     "host_and_port": "address",
     "key_text": "text",
+    "share": "number",
     "rule_tables": "tables",
     "tables": "tables",
     "listen_table": "table, address",

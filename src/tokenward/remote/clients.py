@@ -7,6 +7,7 @@ first handshake needs them, because that takes longer than everything else here 
 
 import os
 import ssl
+from collections.abc import Callable
 from functools import lru_cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any, Self
@@ -26,9 +27,14 @@ def open_client(*, transport: httpx2.BaseTransport | None = None) -> httpx2.Clie
     return httpx2.Client(transport=transport or _in_time(), **_settings())
 
 
-def open_async_client(*, transport: httpx2.AsyncBaseTransport | None = None) -> httpx2.AsyncClient:
-    """A client for one event loop; close it when done."""
-    return httpx2.AsyncClient(transport=transport or _WhenAsked(), **_settings())
+def open_async_client(
+    *,
+    transport: httpx2.AsyncBaseTransport | None = None,
+    around: Callable[[httpx2.AsyncBaseTransport], httpx2.AsyncBaseTransport] | None = None,
+) -> httpx2.AsyncClient:
+    """A client for one event loop; close it when done. ``around`` may see what goes out."""
+    inner = transport or _WhenAsked()
+    return httpx2.AsyncClient(transport=around(inner) if around else inner, **_settings())
 
 
 class _WhenAsked(httpx2.AsyncBaseTransport):

@@ -15,7 +15,6 @@ from typing import Any
 import httpx2
 
 from tokenward.clock import Clock, now
-from tokenward.remote.fetch import open_async_client
 from tokenward.server import doors
 from tokenward.server.asgi import Front
 from tokenward.server.assertions import Surroundings
@@ -46,6 +45,8 @@ from tokenward.server.stores import Cache, Shelf, Store, open_cache, open_store
 from tokenward.server.subjects import Subjects
 from tokenward.server.theirs import Theirs
 from tokenward.server.trail import Trail
+from tokenward.server.watchers import Watchers
+from tokenward.server.watching import all_seen, all_tallies
 
 
 def application(settings: Settings, *, clock: Clock = now, pages: Any = None) -> Front:
@@ -62,7 +63,8 @@ class Server:
 
     settings: Settings
     clock: Clock
-    http: httpx2.AsyncClient = field(default_factory=open_async_client)
+    watchers: Watchers = field(init=False)
+    http: httpx2.AsyncClient = field(init=False)
     trail: Trail = field(init=False)
     store: Store = field(init=False)
     redis: Cache | None = field(init=False)
@@ -75,7 +77,9 @@ class Server:
     def __post_init__(self) -> None:
         audit = self.settings.audit
         self.trail = Trail(audit.to, before=audit.mode == "before")
-        self.store = open_store(self.settings.store, self.clock)
+        self.watchers = Watchers.of(self.settings, self.clock)
+        self.http = self.watchers.client()
+        self.store = self.watchers.store(open_store(self.settings.store, self.clock))
         shared = shared_folder(os.environ)
         self.metrics = Metrics(folder=shared) if self.settings.metrics is not None else None
         self.redis = open_cache(self.settings.cache, self.clock) if self.settings.cache else None
@@ -109,6 +113,7 @@ class Server:
             routes.update(await self.open())
 
         issuers = self.settings.issuers.values()
+        tally = None if self.metrics is None else self.metrics.tally
         return Front(
             routes=routes,
             origins=self.settings.origins,
@@ -117,7 +122,7 @@ class Server:
             pages=pages,
             admit=self.limits.admit if self.settings.limits.address else None,
             proxy=self.settings.proxy,
-            seen=None if self.metrics is None else self.metrics.tally.seen,
+            seen=all_seen(None if tally is None else tally.seen, self.watchers.seen),
             fast=self.settings.lane == "fast",
             https=any(issuer.url.startswith("https:") for issuer in issuers),
         )
@@ -131,6 +136,7 @@ class Server:
         routes = await self.routes()
         if self.metrics is not None:
             await self.metrics.open()
+        await self.watchers.open()
         return routes
 
     async def routes(self) -> dict[str, Endpoint]:
@@ -138,7 +144,8 @@ class Server:
         settings = self.settings
         rings = await self._rings()
         counting = self.metrics
-        audit = Audit(self.trail, self.clock, None if counting is None else counting.tally.event)
+        told = all_tallies(None if counting is None else counting.tally.event, self.watchers.event)
+        audit = Audit(self.trail, self.clock, told)
         subjects = Subjects(self._trusted())
         issuance = Issuance(
             registry=self._registry(),
@@ -174,11 +181,12 @@ class Server:
                 shelf=self.store.shelf,
                 clock=self.clock,
             )
-        return routes
+        return self.watchers.around(routes)
 
     async def close(self) -> None:
         """Close all of it, whatever was open."""
         await self.leave()
+        await self.watchers.close()
         if self.metrics is not None:
             await self.metrics.close()
         await self.http.aclose()

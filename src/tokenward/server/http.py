@@ -34,6 +34,9 @@ class Received(NamedTuple):
     single: Mapping[bytes, bytes] | None = None
     """The headers by name, if it is known that none came twice."""
 
+    vouched: bool = False
+    """Whether one of our own proxies has passed it on, so that what proxies say may count."""
+
     def header(self, name: bytes) -> str:
         """The header's value, or ``""``; raises ``InvalidRequest`` if it came twice."""
         found = None

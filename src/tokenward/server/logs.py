@@ -8,7 +8,7 @@ from typing import TextIO
 
 def log_to(stream: TextIO) -> None:
     """Write what goes wrong as JSON lines, unless somebody has already decided about logging."""
-    for name in ("tokenward", "uvicorn.error", "stamina"):
+    for name in ("tokenward", "uvicorn.error", "stamina", "opentelemetry"):
         logger = logging.getLogger(name)
         if not logger.hasHandlers():
             handler = logging.StreamHandler(stream)

@@ -57,10 +57,10 @@ class Tally:
 
     def event(self, event: Event) -> None:
         """An audited request has ended."""
-        request, client, authorization = event.request, event.client, event.authorization
+        client, authorization = event.client, event.authorization
         key = (
             event.kind,
-            "" if request is None else _GRANTS.get(request.grant_type, "other"),
+            grant_of(event),
             "" if client is None else client.id,
             "" if authorization is None else authorization.token,
             "" if event.failure is None else event.failure["error"],
@@ -139,6 +139,11 @@ class Metrics:
 
     def _file(self, folder: Path) -> Path:
         return folder / self._name
+
+
+def grant_of(event: Event) -> str:
+    """The grant type that was asked for, as a word of ours; ``""`` if it was no question of one."""
+    return "" if event.request is None else _GRANTS.get(event.request.grant_type, "other")
 
 
 def shared_folder(environ: Mapping[str, str]) -> Path | None:

@@ -41,7 +41,7 @@ class Proxy:
         certificate = received.certificate
         if self.certificate_header:
             certificate = certificate_in(received.header(self.certificate_header))
-        return received._replace(address=address, certificate=certificate)
+        return received._replace(address=address, certificate=certificate, vouched=True)
 
     def _client(self, received: Received) -> str:
         """The last address that is not a proxy of ours; everything before it anybody may write."""

@@ -76,11 +76,12 @@ class Renewable:
 
 def _heir(former: Server, settings: Settings) -> Server:
     """A server of these settings that goes on with what the former one has opened."""
-    heir = Server(settings=settings, clock=former.clock, http=former.http)
+    heir = Server(settings=settings, clock=former.clock)
+    heir.http, heir.watchers = former.http, former.watchers
     heir.store, heir.redis, heir.trail = former.store, former.redis, former.trail
     heir.metrics = former.metrics
     theirs = heir.theirs
-    theirs.store, theirs.cache = heir.store, heir.cache
+    theirs.store, theirs.cache, theirs.http = heir.store, heir.cache, heir.http
     before = former.settings
     if _sealed(before) == _sealed(settings):
         theirs.carried = {
@@ -98,7 +99,9 @@ def _sealed(settings: Settings) -> tuple[str, str]:
 def changed(old: Settings, new: Settings) -> list[str]:
     """What these want otherwise than a running server can have it, by the names in the file."""
     found = [
-        name for name in ("store", "cache", "audit") if getattr(old, name) != getattr(new, name)
+        name
+        for name in ("store", "cache", "audit", "otel", "log")
+        if getattr(old, name) != getattr(new, name)
     ]
     if (old.metrics is None) is not (new.metrics is None):
         found.append("metrics")
@@ -138,6 +141,8 @@ def kept(old: Settings, new: Settings) -> Settings:
         store=old.store,
         cache=old.cache,
         audit=old.audit,
+        otel=old.otel,
+        log=old.log,
         metrics=new.metrics if old.metrics and new.metrics else old.metrics,
     )
     if _forgetful(old):

@@ -17,7 +17,9 @@ from tokenward.server.settings.clients import Metadata
 from tokenward.server.settings.issuers import IssuerSettings, read_issuers
 from tokenward.server.settings.limits import read_limits
 from tokenward.server.settings.listen import Listen, listen_table, mind_workers, read_listen
+from tokenward.server.settings.log import LogSettings, read_log
 from tokenward.server.settings.metrics import MetricsSettings, read_metrics
+from tokenward.server.settings.otel import OtelSettings, read_otel
 from tokenward.server.settings.proxy import read_proxy
 from tokenward.server.settings.rules import read_rules
 from tokenward.server.settings.subjects import SubjectSettings
@@ -130,6 +132,12 @@ class Sections:
     metrics: Annotated[Mapping[str, object], tables] | None = None
     """Who may see the numbers?"""
 
+    otel: Annotated[Mapping[str, object], tables] | None = None
+    """Where do traces go?"""
+
+    log: Annotated[Mapping[str, object], tables] = field(default_factory=dict)
+    """Is every request logged?"""
+
     limits: Annotated[Mapping[str, object], tables] = field(default_factory=dict)
     """How often may who ask?"""
 
@@ -177,6 +185,8 @@ class Settings:
     audit: AuditSettings = field(default_factory=AuditSettings)
     proxy: Proxy | None = None
     metrics: MetricsSettings | None = None
+    otel: OtelSettings | None = None
+    log: LogSettings = field(default_factory=LogSettings)
     limits: Rates = field(default_factory=Rates)
     issuers: Mapping[str, IssuerSettings] = field(default_factory=dict)
     subjects: Mapping[str, SubjectSettings] = field(default_factory=dict)
@@ -215,6 +225,8 @@ def read(document: Mapping[str, object], report: Report) -> Settings:
     listen = read_listen(sections.listen, report)
     proxy = read_proxy(sections.proxy, report)
     metrics = read_metrics(sections.metrics, report)
+    otel = read_otel(sections.otel, report)
+    log = read_log(sections.log, report)
     issuers = read_issuers(sections.issuers, sections.issuer, report)
     callers = read_callers(sections.callers, report)
     limits = read_limits(sections.limits, callers, report)
@@ -246,6 +258,8 @@ def read(document: Mapping[str, object], report: Report) -> Settings:
         audit=audit,
         proxy=proxy,
         metrics=metrics,
+        otel=otel,
+        log=log,
         limits=limits or Rates(),
         issuers=issuers.read,
         subjects=callers.subjects,
