@@ -10,6 +10,7 @@ import pytest
 from tokenward.clock import now
 from tokenward.jose.jwt import Expected, verify
 from tokenward.jose.keys import SigningKey
+from tokenward.server import keyring as keyrings
 from tokenward.server.keyring import KeyRing, from_bytes, to_bytes
 from tokenward.server.rotation import Entry, Periods, replaced, revoked
 from tokenward.server.seal import Seal, SealBroken
@@ -196,6 +197,26 @@ async def test_keys_in_memory_go_on_while_the_store_is_away(store):
     assert [key.kid for key in ring.keys] == [second.kid, first.kid]
     assert ring.sign({"exp": 1}, typ="at+jwt")
     await store.open()
+
+
+async def test_whoever_lacks_the_encryption_key_says_so_in_a_line_and_goes_on(
+    store, monkeypatch, caplog
+):
+    monkeypatch.setattr(keyrings, "POLL", 0.01)
+    old, new = KEY, os.urandom(32)
+    behind = keyring(store, old)
+    ring = await behind.ring("main", "ES256")
+    ahead = KeyRing(shelf=store.shelf, seal=Seal.of(new, old))
+    assert await ahead.reseal("main", "ES256")
+    watching = asyncio.create_task(behind.watch())
+    async with asyncio.timeout(5):
+        while not caplog.records:  # noqa: ASYNC110 - nobody could set an event
+            await asyncio.sleep(0.01)
+    watching.cancel()
+    record = caplog.records[0]
+    assert "looked at: ring/main/ES256/0000000002: sealed with another" in record.getMessage()
+    assert record.exc_info is None
+    assert ring.sign({"exp": 1}, typ="at+jwt")
 
 
 async def test_a_revoked_key_is_gone_for_everybody(store):

@@ -323,6 +323,7 @@ async def test_a_client_that_asks_too_often_hears_so_at_every_endpoint(tmp_path)
     refused = [it for it in world.events() if it["outcome"] == "refused"]
     assert {it["error"] for it in refused} == {"temporarily_unavailable"}
     assert refused[0]["detail"] == "client 'nightly'"
+    assert [it.get("client") for it in refused] == ["nightly"] * 3, "it has shown who it is"
 
 
 async def test_each_person_has_tries_of_their_own_and_hears_it_in_words(tmp_path):

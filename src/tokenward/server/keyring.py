@@ -25,7 +25,7 @@ from tokenward.jose.keys import KeySet, SigningKey
 from tokenward.oauth.errors import TemporarilyUnavailable
 from tokenward.server.holder import TO_MAKE, Asking, Holder, nobody
 from tokenward.server.rotation import Entries, Entry, Make, Periods, advanced, states
-from tokenward.server.seal import Seal
+from tokenward.server.seal import Seal, SealBroken
 from tokenward.server.signers import SignerUnavailable
 from tokenward.server.stores import Shelf
 
@@ -222,8 +222,9 @@ class KeyRing:
             await asyncio.sleep(POLL)
             try:
                 await self.refresh()
-            except TemporarilyUnavailable as exc:
-                _log.warning("the signing keys could not be looked at: %s", exc.detail)
+            except (TemporarilyUnavailable, SealBroken) as exc:
+                why = exc.detail if isinstance(exc, TemporarilyUnavailable) else exc
+                _log.warning("the signing keys could not be looked at: %s", why)
                 self._turn()
             except Exception:  # noqa: BLE001 - whatever it is, tomorrow's keys depend on this
                 _log.exception("the signing keys could not be looked at")

@@ -30,6 +30,11 @@ Tell = Callable[[str, dict[str, str]], None]
 _CANNOT_START = (WrongStore, TemporarilyUnavailable, SealBroken, OSError)
 
 
+def _told(exc: Exception) -> str:
+    """Why not, in words where there are some for whoever reads them."""
+    return str(exc) if isinstance(exc, _CANNOT_START) else type(exc).__name__
+
+
 def refused(exc: ConfigError, tell: Tell) -> None:
     """Say all that is wrong with a configuration."""
     for problem in exc.problems:
@@ -122,7 +127,7 @@ class Program:
             self._kept()
             return None
         except Exception as exc:  # noqa: BLE001  whatever it is, the server goes on as it was
-            self._kept(f": {type(exc).__name__}")
+            self._kept(f": {_told(exc)}")
             return None
         self._done(settings)
         return tls
@@ -132,7 +137,7 @@ class Program:
         try:
             return await self._renewed(await asyncio.to_thread(self.read))
         except Exception as exc:  # noqa: BLE001  whatever it is, the worker goes on as it was
-            self._kept(f" in a worker: {type(exc).__name__}")
+            self._kept(f" in a worker: {_told(exc)}")
             return None
 
     async def _renewed(self, settings: Settings) -> SSLContext | None:

@@ -69,7 +69,6 @@ class Registry:
             raise
         if guessed:
             limits.forgive(guess, right=True)
-        limits.mind_client(client)
         return client, proved
 
     async def _proved(

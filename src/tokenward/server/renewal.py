@@ -58,7 +58,12 @@ class Renewable:
         self._bid_farewell(former)
 
     def _bid_farewell(self, former: Server) -> None:
-        """Let it end, when those who are under way have come to their end."""
+        """Let it end, when those who are under way have come to their end.
+
+        The keys are looked after by one alone: who is going may not know how they are sealed now.
+        """
+        if former.watching is not None:
+            former.watching.cancel()
 
         def leave() -> None:
             del self._former[timer]

@@ -1,0 +1,46 @@
+"""Settings that change while the server runs: what is opened anew, and what ends."""
+
+import asyncio
+from dataclasses import replace
+from secrets import token_urlsafe
+
+import pytest
+
+from tokenward.server.life import alive
+from tokenward.server.renewal import Renewable
+from tokenward.server.seal import SealBroken
+from tokenward.server.settings import load
+
+
+@pytest.fixture
+def settings(tmp_path):
+    file = tmp_path / "tokenward.toml"
+    file.write_text(
+        f"""
+        issuer = "https://tokens.example.com"
+        store  = "sqlite:{tmp_path}/kept.db"
+        encryption_key = "${{KEY}}"
+        """
+    )
+    return load(file, {"KEY": token_urlsafe(32)})
+
+
+def watchers():
+    return [task for task in asyncio.all_tasks() if task.get_name() == "tokenward-keyring"]
+
+
+async def test_the_keys_are_looked_after_by_one_alone(settings):
+    old, new = settings.encryption_key, token_urlsafe(32)
+    server = Renewable(settings)
+    async with alive(server.front):
+        for keys in (f"{old} {new}", f"{new} {old}"):
+            await server.renew(replace(settings, encryption_key=keys))
+            await asyncio.sleep(0)
+            assert len(watchers()) == 1
+        [watching] = watchers()
+        with pytest.raises(SealBroken, match="sealed with another encryption key"):
+            await server.renew(replace(settings, encryption_key=new))
+        await asyncio.sleep(0)
+        assert watchers() == [watching], "who could not begin has not taken over"
+    await asyncio.sleep(0)
+    assert watchers() == []
