@@ -203,3 +203,49 @@ def test_it_holds_no_chains_and_no_leases(clock):
     cache = open_cache("redis://host", clock)
     assert not hasattr(cache, "chains")
     assert not hasattr(cache, "leases")
+
+
+async def test_a_named_cache_goes_by_the_clock_it_was_given(server, clock):
+    cache = open_cache(server.url(), clock)
+    await cache.shelf.put("named", b"value", until=clock.now + 1)
+    assert await cache.shelf.get("named") == b"value"
+    clock.now += 0.999
+    assert await cache.shelf.keys("named") == ["named"]
+    clock.now += 0.001
+    assert await cache.shelf.get("named") is None
+    assert await cache.shelf.keys("named") == []
+    assert await cache.shelf.take("named") is None
+    await cache.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("redis:x", "redis: is a URL with a host; "),
+        ("REDISS:x", "rediss: is a URL with a host; "),
+        ("redis://:secret@host:port", "redis: this URL cannot be read; "),
+    ],
+)
+def test_urls_are_refused_in_these_words(clock, url, said):
+    with pytest.raises(WrongStore) as refusal:
+        open_cache(url, clock)
+    assert str(refusal.value) == f"{said}write redis://:password@host:6379/0, or rediss:// for TLS"
+
+
+async def test_what_is_said_while_it_is_gone_and_for_how_long(server, clock, monkeypatch):
+    cache = Redis(server.url(), clock, patience=PATIENCE)
+    with server.frozen():
+        with pytest.raises(StoreUnavailable) as first:
+            await cache.ping()
+        monkeypatch.setattr(module, "_REST", 60)
+        await asyncio.sleep(0.1)
+        with pytest.raises(StoreUnavailable):
+            await cache.ping()
+        with pytest.raises(StoreUnavailable) as again:
+            await cache.ping()
+    assert first.value.detail.startswith("redis: ")
+    assert PASSWORD not in first.value.detail
+    assert again.value.detail == "redis: it did not answer a moment ago"
+    rest = cache._asleep_until - asyncio.get_running_loop().time()
+    assert 55 < rest <= 60
+    await cache.close()

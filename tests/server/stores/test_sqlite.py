@@ -1,15 +1,21 @@
 """What is special about a SQLite file: who waits for whom, and what may go wrong."""
 
 import asyncio
+import fcntl
 import os
 import resource
 import sqlite3
+import subprocess
+import sys
+import threading
+import time
 from contextlib import closing, contextmanager
 
 import pytest
 
 from tokenward.server.stores import First, StoreUnavailable, WrongStore
 from tokenward.server.stores.sqlite import SQLite
+from tokenward.server.stores.sqlite.file import connect, create, prepare
 
 PATIENCE = 0.3
 
@@ -435,3 +441,131 @@ async def test_where_the_commit_itself_fails_all_of_its_group_hear_so(store, pat
     assert await store.shelf.keys("") == ["code"]
     assert await store.shelf.take("code") == b"grant"
     await store.shelf.put("key", b"x" * 9000, until=None)
+
+
+# ── what the operator reads, and what keeps it true ──
+
+
+async def test_trouble_is_told_with_its_file_and_its_cause(store, path):
+    def fails(db, _):
+        raise sqlite3.OperationalError("disk I/O error")
+
+    for attempt in (store._commits.read(fails), store._commits.write(fails)):
+        with pytest.raises(StoreUnavailable) as told:
+            await attempt
+        assert told.value.detail == f"{path}: disk I/O error"
+        assert isinstance(told.value.__cause__, sqlite3.OperationalError)
+
+
+async def test_a_failed_commit_is_told_with_its_cause(store, path, monkeypatch):
+    unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, unlimited[1]))
+    try:
+        with pytest.raises(StoreUnavailable) as told:
+            await store.shelf.put("key", b"x" * 9000, until=None)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
+    assert told.value.detail.startswith(f"{path}: ")
+    assert "None" not in told.value.detail
+
+
+async def test_it_is_not_ready_while_nothing_can_be_written(store, path):
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("ALTER TABLE shelf RENAME TO away")
+    with pytest.raises(StoreUnavailable, match="no such table: shelf"):
+        await store.ping()
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("ALTER TABLE away RENAME TO shelf")
+    await store.ping()
+    assert await store.shelf.keys("") == []
+
+
+async def test_where_nothing_can_be_cleared_away_the_rest_goes_on(store, path, clock):
+    await store.shelf.put("dead", b"", until=clock.now + 1)
+    with closing(sqlite3.connect(path)) as db:
+        db.execute(
+            "CREATE TRIGGER never BEFORE DELETE ON shelf BEGIN SELECT RAISE(FAIL, 'no'); END"
+        )
+    clock.now += 1
+    for start in range(0, 600, 100):
+        puts = (store.shelf.put(f"key {n}", b"", until=None) for n in range(start, start + 100))
+        await asyncio.gather(*puts)
+    assert len(await store.shelf.keys("")) == 600
+
+
+async def test_who_writes_is_named_after_the_file_and_keeps_no_process_alive(store, path):
+    [writer] = [thread for thread in threading.enumerate() if thread.name == path.name]
+    assert writer.daemon
+    await store.close()
+    writer.join(10)
+    assert not writer.is_alive()
+
+
+async def test_a_store_that_is_open_says_so(store):
+    with pytest.raises(RuntimeError, match=r"^this store is open$"):
+        await store.open()
+
+
+async def test_a_file_that_was_replaced_is_said_to_be_that(store, path, tmp_path):
+    path.rename(tmp_path / "elsewhere.db")
+    path.write_bytes(b"")
+    with pytest.raises(StoreUnavailable) as told:
+        await store.ping()
+    assert told.value.detail == f"{path}: this file has been replaced by another"
+
+
+def test_a_connection_makes_no_file_waits_for_nobody_and_begins_nothing(path):
+    with pytest.raises(sqlite3.OperationalError):
+        connect(path).execute("SELECT 1 FROM sqlite_master")
+    assert not path.exists()
+    create(path)
+    with closing(connect(path)) as db:
+        prepare(db, path)
+        db.execute("INSERT INTO shelf (key, value, until) VALUES ('a', x'00', 0)")
+        assert not db.in_transaction
+        with locked(path):
+            started = time.monotonic()
+            with pytest.raises(sqlite3.OperationalError, match="locked"):
+                db.execute("BEGIN IMMEDIATE")
+            assert time.monotonic() - started < 0.7
+
+
+def test_a_file_that_is_there_is_not_opened_which_would_give_up_the_locks_on_it(path):
+    create(path)
+    with path.open("r+b") as held:
+        fcntl.lockf(held, fcntl.LOCK_EX)
+        create(path)
+        program = (
+            "import fcntl, sys\n"
+            "with open(sys.argv[1], 'r+b') as file:\n"
+            "    fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", program, path], capture_output=True, check=False, text=True
+        )
+    assert "BlockingIOError" in done.stderr
+
+
+def test_where_there_is_no_log_there_is_no_store(path):
+    with closing(sqlite3.connect(":memory:")) as db, pytest.raises(WrongStore) as refusal:
+        prepare(db, path)
+    assert str(refusal.value) == (
+        f"{path} is where SQLite cannot keep a write-ahead log; use a local disk"
+    )
+
+
+def test_a_file_that_cannot_be_ours_is_named(path):
+    path.write_bytes(b"dear diary, " * 1000)
+    with closing(connect(path)) as db, pytest.raises(WrongStore) as refusal:
+        prepare(db, path)
+    assert str(refusal.value) == f"{path} is not a SQLite database"
+    path.unlink()
+    create(path)
+    with closing(connect(path)) as db:
+        db.execute("PRAGMA user_version = 2")
+        with pytest.raises(WrongStore) as refusal:
+            prepare(db, path)
+    assert str(refusal.value) == (
+        f"{path} was written by a newer tokenward (its tables are of version 2,"
+        " this one knows 1): use that one, or another file"
+    )
