@@ -8,6 +8,7 @@ Each stands between ``<!-- command: … -->`` (or ``variables: dev.env``) and ``
 import re
 from enum import Enum
 from pathlib import Path
+from typing import Any
 
 import typer.main
 
@@ -18,7 +19,7 @@ from tokenward.practice.process import Places
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "cli.md"
 
-_COMMAND = re.compile(r"(<!-- command: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_COMMAND = re.compile(r"(<!-- command: ([\w ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _VARIABLES = re.compile(r"(<!-- variables: dev.env -->\n).*?(<!-- end -->)", re.DOTALL)
 
 MEANINGS = {
@@ -38,11 +39,29 @@ MEANINGS = {
 }
 
 
+def leaves(group: Any = None, prefix: str = "") -> dict[str, Any]:
+    """Every command that does something, by all of its name."""
+    found: dict[str, Any] = {}
+    for name, one in (group or typer.main.get_command(app)).commands.items():
+        below = hasattr(one, "commands")
+        found |= leaves(one, f"{prefix}{name} ") if below else {prefix + name: one}
+    return found
+
+
 def described(name: str) -> str:
     """What the command is for, and its options, as the help has them."""
-    command = typer.main.get_command(app).commands[name]  # type: ignore[attr-defined]
-    lines = [re.sub(r"\s+", " ", part) for part in (command.help or "").split("\n\n")]
+    command: Any = typer.main.get_command(app)
+    for word in name.split():
+        command = command.commands[word]
+    lines = [_line(part) for part in (command.help or "").split("\n\n")]
     rows = []
+    if hasattr(command, "commands"):
+        for leaf, one in leaves(command, f"{name} ").items():
+            given = [it.metavar for it in one.params if it.param_type_name == "argument"]
+            usage = " ".join([leaf, *given])
+            rows.append(f"| `{usage}` | {_line(one.help.partition('.')[0])}. |")
+        table = "\n".join(["| Command | |", "|---|---|", *rows])
+        return "\n\n".join([*lines, table]) + "\n"
     for one in command.params:
         options = ", ".join(f"`{option}`" for option in reversed(one.opts))
         kind = one.type_descriptor.annotation
@@ -57,6 +76,10 @@ def described(name: str) -> str:
         rows.append(f"| {options} | {text} |")
     examples = [f"```console\n{(command.epilog or '').strip()}\n```"]
     return "\n\n".join([*lines, "\n".join(["| Option | |", "|---|---|", *rows]), *examples]) + "\n"
+
+
+def _line(text: str) -> str:
+    return re.sub(r"\s+", " ", text)
 
 
 def variables() -> str:

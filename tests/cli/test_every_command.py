@@ -11,27 +11,45 @@ from contextlib import suppress
 import pytest
 import typer.main
 
+from tests.cli.reference import leaves
 from tests.dev import around, command, program
 from tokenward import __version__
 from tokenward.cli import SHOW, _plain, main
 from tokenward.cli.commands import app
 
 COMMANDS = (*("dev", "serve", "check", "explain", "hash", "keys", "broker", "token", "inspect"),)
+BELOW = (
+    *(f"clients {name}" for name in ("list", "show", "add", "disable", "enable", "remove")),
+    *(f"clients secrets {name}" for name in ("list", "add", "remove")),
+)
+GROUPS = ("clients", "clients secrets")
+LEAVES = (*COMMANDS, *BELOW)
 
 
 def parameters():
     """Every option of every command, as typer knows it."""
-    group = typer.main.get_command(app)
-    return {name: [it.opts for it in one.params] for name, one in group.commands.items()}
+    return {name: [it.opts for it in one.params] for name, one in leaves().items()}
 
 
 def test_there_are_these_commands_and_each_has_its_file():
-    assert tuple(parameters()) == COMMANDS
+    assert tuple(parameters()) == LEAVES
+    assert tuple(typer.main.get_command(app).commands) == (*COMMANDS, "clients")
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", GROUPS)
+def test_help_of_several_names_them_and_ends_with_examples(name, tmp_path):
+    shown = command(*name.split(), "--help", cwd=tmp_path)
+    assert (shown.code, shown.err) == (0, "")
+    assert shown.out.startswith(f"Usage: tokenward {name} ")
+    listed, _, examples = shown.out.partition("\nExamples:\n")
+    assert f"  tokenward {name} " in examples
+    below = {one.removeprefix(name).split()[0] for one in BELOW if one.startswith(f"{name} ")}
+    assert all(f"\n  {one} " in listed for one in below)
+
+
+@pytest.mark.parametrize("name", LEAVES)
 def test_help_ends_with_examples_of_this_very_command(name, tmp_path):
-    shown = command(name, "--help", cwd=tmp_path)
+    shown = command(*name.split(), "--help", cwd=tmp_path)
     assert (shown.code, shown.err) == (0, "")
     assert shown.out.startswith(f"Usage: tokenward {name} ")
     options, _, examples = shown.out.partition("\nExamples:\n")
@@ -40,14 +58,13 @@ def test_help_ends_with_examples_of_this_very_command(name, tmp_path):
         assert names[-1] in options or names[-1].upper() in options
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", LEAVES)
 def test_every_option_says_what_it_is_for(name):
-    group = typer.main.get_command(app)
-    silent = [it.name for it in group.commands[name].params if not getattr(it, "help", "")]
+    silent = [it.name for it in leaves()[name].params if not getattr(it, "help", "")]
     assert silent == []
 
 
-@pytest.mark.parametrize("name", sorted(set(COMMANDS) - {"serve", "dev"}))
+@pytest.mark.parametrize("name", sorted(set(LEAVES) - {"serve", "dev"}))
 def test_whatever_says_something_can_say_it_as_json(name):
     assert ["--json"] in parameters()[name]
 
@@ -60,7 +77,7 @@ def test_what_keeps_running_can_say_when_it_is_ready_as_json(name):
 def test_help_of_all_names_every_command_and_where_to_begin(tmp_path):
     shown = command("--help", cwd=tmp_path)
     assert shown.code == 0
-    assert all(f"\n  {name} " in shown.out for name in COMMANDS)
+    assert all(f"\n  {name} " in shown.out for name in (*COMMANDS, "clients"))
     assert "\n  tokenward dev\n" in shown.out
 
 
@@ -95,6 +112,10 @@ def test_the_version_is_that_of_the_package(tmp_path):
         (["serve", "now"], "now"),
         (["token", "--client-secret", "s"], "--client-secret-file"),
         (["inspect", "--issuer"], "--issuer"),
+        (["clients", "ad"], "Did you mean 'add'?"),
+        (["clients", "add"], "ID"),
+        (["clients", "secrets", "remove", "partner"], "NAME"),
+        (["clients", "add", "partner", "--secret", "s"], "--secret"),
     ],
 )
 def test_what_is_not_understood_ends_with_2_and_says_what_was_meant(run, arguments, said):

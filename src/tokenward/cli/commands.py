@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from tokenward import __version__
-from tokenward.cli import broker, check, dev, explain, hash, inspect, keys, serve, token
+from tokenward.cli import broker, check, clients, dev, explain, hash, inspect, keys, serve, token
 from tokenward.cli.options import Command, Commands
 from tokenward.cli.saying import say
 
@@ -43,6 +43,10 @@ for _command, _brief, _examples in (
     (inspect.inspect, "What a token says, and whether to believe it.", inspect.EXAMPLES),
 ):
     app.command(cls=Command, epilog=_examples, short_help=_brief)(_command)
+
+app.add_typer(
+    clients.app, name="clients", short_help="Clients that are not in the configuration file."
+)
 
 
 def _version(wanted: bool) -> None:

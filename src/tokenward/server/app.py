@@ -8,8 +8,6 @@ import asyncio
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from hashlib import sha256
-from secrets import token_bytes
 from typing import Any
 
 import httpx2
@@ -17,13 +15,14 @@ import httpx2
 from tokenward.clock import Clock, now
 from tokenward.server import doors
 from tokenward.server.asgi import Front
-from tokenward.server.assertions import Surroundings
 from tokenward.server.audit import Audit
 from tokenward.server.denylist import DenyList
+from tokenward.server.directory import Directory
 from tokenward.server.endpoints import Endpoint
 from tokenward.server.endpoints.get_token import GetTokenEndpoint
 from tokenward.server.endpoints.health import HealthEndpoint, ReadinessEndpoint, Signing
 from tokenward.server.endpoints.metrics import MetricsEndpoint
+from tokenward.server.enrolment import Taken, directory_of, registry_of
 from tokenward.server.grants import GrantType
 from tokenward.server.grants.client_credentials import ClientCredentials
 from tokenward.server.grants.jwt_bearer import JwtBearer
@@ -35,10 +34,8 @@ from tokenward.server.keyring import KeyRing, Ring
 from tokenward.server.limits import Limits
 from tokenward.server.metrics import Metrics, shared_folder
 from tokenward.server.mint import Mint
-from tokenward.server.model import Client
 from tokenward.server.policy import Policy, Target
-from tokenward.server.proofs.client_secret import ClientSecret
-from tokenward.server.registry import Registered, Registry
+from tokenward.server.registry import Registry
 from tokenward.server.rotation import current
 from tokenward.server.settings import Settings, TokenSettings
 from tokenward.server.stores import Cache, Shelf, Store, open_cache, open_store
@@ -73,6 +70,7 @@ class Server:
     metrics: Metrics | None = field(init=False)
     keyring: KeyRing | None = None
     watching: asyncio.Task[None] | None = None
+    directory: Directory | None = None
 
     def __post_init__(self) -> None:
         audit = self.settings.audit
@@ -84,14 +82,18 @@ class Server:
         self.metrics = Metrics(folder=shared) if self.settings.metrics is not None else None
         self.redis = open_cache(self.settings.cache, self.clock) if self.settings.cache else None
         self.limits = Limits(rates=self.settings.limits)
-        alone = self.settings.store.lower().startswith("memory:")
         self.theirs = Theirs(
             store=self.store,
             cache=self.cache,
             http=self.http,
             clock=self.clock,
-            seal=None if alone else lambda: seal(self.settings, self.store),
+            seal=None if self.alone else lambda: seal(self.settings, self.store),
         )
+
+    @property
+    def alone(self) -> bool:
+        """Whether nobody else sees what we keep."""
+        return self.settings.store.lower().startswith("memory:")
 
     @property
     def cache(self) -> Shelf:
@@ -146,9 +148,10 @@ class Server:
         counting = self.metrics
         told = all_tallies(None if counting is None else counting.tally.event, self.watchers.event)
         audit = Audit(self.trail, self.clock, told)
-        subjects = Subjects(self._trusted())
+        registry = await self._registry()
+        subjects = Subjects(self._trusted(registry))
         issuance = Issuance(
-            registry=self._registry(),
+            registry=registry,
             grant_types=_by_name(ClientCredentials(), TokenExchange(subjects), JwtBearer(subjects)),
             policy=policy(settings),
             sources={name: self._source(token, rings) for name, token in settings.tokens.items()},
@@ -199,6 +202,8 @@ class Server:
         """End what belongs to these settings alone; the rest stays open."""
         if self.watching is not None:
             self.watching.cancel()
+        if self.directory is not None:
+            await self.directory.close()
         if self.keyring is not None:
             self.keyring.close()
         await self.theirs.close()
@@ -222,7 +227,15 @@ class Server:
         self.watching = asyncio.create_task(keyring.watch(), name="tokenward-keyring")
         return rings
 
-    def _trusted(self) -> tuple[Any, ...]:
+    async def _registry(self) -> Registry:
+        """The clients of the configuration, and from now on those registered beside it."""
+        registry = registry_of(self.settings, self.store, self.clock, self.limits)
+        if not self.alone:
+            self.directory = directory_of(registry, self.settings, self.store, self.clock)
+            await self.directory.open()
+        return registry
+
+    def _trusted(self, registry: Registry) -> tuple[Any, ...]:
         """The subject proofs; nobody's people may take the name of a client or another caller."""
         settings = self.settings
         names = {*settings.clients, *settings.subjects}
@@ -232,7 +245,7 @@ class Server:
             subject.proof.trusted(
                 name=name,
                 default=subject.default,
-                taken=frozenset(names - {name}),
+                taken=Taken(frozenset(names - {name}), registry),
                 clock=self.clock,
                 revoked=denylist.revoked if subject.proof.issuer in urls else None,
             )
@@ -252,23 +265,6 @@ class Server:
             lifetime=token.lifetime,
             clock=self.clock,
         )
-
-    def _registry(self) -> Registry:
-        secret = "sha256:" + sha256(token_bytes(32)).hexdigest()
-        nobody = Client(id="", grant_types=frozenset())
-        stranger = Registered(client=nobody, proof=ClientSecret(secrets=(secret,)))
-        issuers = self.settings.issuers
-        surroundings = Surroundings(
-            clock=self.clock,
-            shelf=self.store.shelf,
-            issuers={name: issuer.url for name, issuer in issuers.items()},
-            secrets_may_sign=frozenset(name for name in issuers if issuers[name].client_secret_jwt),
-        )
-        clients = {
-            id: Registered(client=one.client, proof=one.proof.within(surroundings))
-            for id, one in self.settings.clients.items()
-        }
-        return Registry(clients=clients, stranger=stranger, limits=self.limits)
 
 
 def policy(settings: Settings) -> Policy:

@@ -25,17 +25,32 @@ class Registered:
     proof: ClientProof = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Registry:
-    """The clients that the configuration declares."""
+    """The clients that the configuration declares, and those registered beside it."""
 
     clients: Mapping[str, Registered]
-    """By ``client_id``."""
+    """By ``client_id``; at first those of the configuration."""
 
     stranger: Registered = field(repr=False)
     """Somebody nobody is: refusing them takes as long as refusing a client with a wrong secret."""
 
     limits: Limits = field(default_factory=Limits)
+    enrolled: frozenset[str] = field(default=frozenset(), init=False)
+    """The ids of those registered beside it, whether they may come in now or not."""
+
+    _declared: Mapping[str, Registered] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._declared = self.clients
+
+    def enrol(self, clients: Mapping[str, Registered], *, known: frozenset[str]) -> None:
+        """From now on these are clients too, and no others but those of the configuration.
+
+        ``known`` are the ids of all who are registered, also of those who may not come in.
+        """
+        self.clients = {**clients, **self._declared}
+        self.enrolled = known
 
     async def authenticate(self, presented: Presented, address: str = "") -> tuple[Client, Proved]:
         """The client these credentials belong to; raises ``InvalidClient`` (RFC 6749 §5.2), and

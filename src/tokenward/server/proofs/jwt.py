@@ -1,6 +1,6 @@
 """A token from an issuer we trust, about its own people (RFC 7523 §3, RFC 8693 §2.1)."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Container
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -66,7 +66,7 @@ class Jwt:
         *,
         name: str,
         default: str,
-        taken: frozenset[str],
+        taken: Container[str],
         clock: Clock,
         revoked: Revoked | None = None,
     ) -> "TrustedIssuer":
@@ -104,7 +104,7 @@ class TrustedIssuer:
 
     name: str
     default: str
-    taken: frozenset[str]
+    taken: Container[str]
     raw: bool
     verifier: Verifier
     revoked: Revoked | None = None
