@@ -170,6 +170,28 @@ async def test_nothing_is_promised_to_a_file_that_is_gone(store, path, tmp_path,
 # ── opening and closing ──
 
 
+async def test_a_store_that_waited_for_a_restore_has_what_was_restored(path, tmp_path, clock):
+    for place, value in ((path, b"old"), (tmp_path / "restored.db", b"restored")):
+        store = SQLite(place, clock)
+        await store.open()
+        await store.shelf.put("key", value, until=None)
+        await store.close()
+    with closing(sqlite3.connect(path, isolation_level=None)) as restoring:
+        restoring.execute("PRAGMA locking_mode = EXCLUSIVE")
+        restoring.execute("BEGIN EXCLUSIVE")
+        store = SQLite(path, clock)
+        opening = asyncio.create_task(store.open())
+        await asyncio.sleep(PATIENCE / 3)
+        assert not opening.done()
+        (tmp_path / "restored.db").replace(path)
+    await opening
+    assert await store.shelf.get("key") == b"restored"
+    await store.shelf.put("key", b"new", until=None)
+    await store.close()
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("SELECT value FROM shelf").fetchall() == [(b"new",)]
+
+
 async def test_a_store_that_is_not_open_is_unavailable(path, clock):
     store = SQLite(path, clock)
 

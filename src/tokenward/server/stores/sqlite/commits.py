@@ -10,7 +10,7 @@ import random
 import sqlite3
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -165,23 +165,23 @@ class GroupCommit:
 
     def _open(self) -> tuple[sqlite3.Connection, sqlite3.Connection]:
         create(self._path)
-        self._identity = identity(self._path)
-        db = connect(self._path)
         give_up = time.monotonic() + self._patience
-        try:
-            while True:
+        while True:
+            self._identity = identity(self._path)
+            with ExitStack() as undo:
+                db = undo.enter_context(closing(connect(self._path)))
+                reader = undo.enter_context(closing(connect(self._path)))
                 try:
                     prepare(db, self._path)
-                    reader = connect(self._path)
                 except sqlite3.Error as problem:
                     if not busy(problem) or time.monotonic() > give_up:
                         raise
-                    _pause()
                 else:
-                    return db, reader
-        except BaseException:
-            db.close()
-            raise
+                    if identity(self._path) == self._identity:
+                        undo.pop_all()
+                        return db, reader
+                    # While we waited, a backup was put in its place.
+            _pause()
 
     def _gather(self, waiting: list[_Job]) -> bool:
         """Whoever waits; if nobody does, wait for somebody. ``False``: nobody will come."""

@@ -50,13 +50,18 @@ def busy(problem: BaseException) -> bool:
 
 def create(path: Path) -> None:
     """Make the file and its folder, unless they are there."""
-    for folder in reversed(path.absolute().parents):
-        with suppress(FileExistsError):
-            folder.mkdir(mode=0o700)
+    make_folder(path)
     # Only a new file is opened here: closing an old one would give up the locks that this
     # process holds on it through SQLite.
     with suppress(FileExistsError):
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
+
+
+def make_folder(path: Path) -> None:
+    """Make the folder of this file, unless it is there."""
+    for folder in reversed(path.absolute().parents):
+        with suppress(FileExistsError):
+            folder.mkdir(mode=0o700)
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -72,14 +77,14 @@ def connect(path: Path) -> sqlite3.Connection:
 
 def prepare(db: sqlite3.Connection, path: Path) -> None:
     """Bring the file up to our version. May be called again after it raised ``busy``."""
-    _check_version(db, path)
+    version_of(db, path)
     if db.execute("PRAGMA journal_mode = WAL").fetchone() != ("wal",):
         raise WrongStore(f"{path} is where SQLite cannot keep a write-ahead log; use a local disk")
     db.execute("PRAGMA synchronous = FULL")
-    if _check_version(db, path) < len(_VERSIONS):
+    if version_of(db, path) < len(_VERSIONS):
         try:
             db.execute("BEGIN IMMEDIATE")
-            for script in _VERSIONS[_check_version(db, path) :]:
+            for script in _VERSIONS[version_of(db, path) :]:
                 for statement in script.split(";"):
                     db.execute(statement)
             db.execute(f"PRAGMA user_version = {len(_VERSIONS)}")
@@ -88,7 +93,8 @@ def prepare(db: sqlite3.Connection, path: Path) -> None:
             db.rollback()
 
 
-def _check_version(db: sqlite3.Connection, path: Path) -> int:
+def version_of(db: sqlite3.Connection, path: Path) -> int:
+    """The version of its tables, 0 if there are none; ``WrongStore`` if they are not for us."""
     try:
         version: int = db.execute("PRAGMA user_version").fetchone()[0]
     except sqlite3.DatabaseError as problem:
