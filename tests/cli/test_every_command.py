@@ -17,7 +17,10 @@ from tokenward import __version__
 from tokenward.cli import SHOW, _plain, main
 from tokenward.cli.commands import app
 
-COMMANDS = (*("dev", "serve", "check", "explain", "hash", "keys", "broker", "token", "inspect"),)
+COMMANDS = (
+    *("dev", "serve", "check", "explain", "hash", "keys", "broker"),
+    *("backup", "restore", "token", "inspect"),
+)
 BELOW = (
     *(f"clients {name}" for name in ("list", "show", "add", "disable", "enable", "remove")),
     *(f"clients secrets {name}" for name in ("list", "add", "remove")),

@@ -6,7 +6,20 @@ from typing import Annotated
 import typer
 
 from tokenward import __version__
-from tokenward.cli import broker, check, clients, dev, explain, hash, inspect, keys, serve, token
+from tokenward.cli import (
+    backup,
+    broker,
+    check,
+    clients,
+    dev,
+    explain,
+    hash,
+    inspect,
+    keys,
+    restore,
+    serve,
+    token,
+)
 from tokenward.cli.options import Command, Commands
 from tokenward.cli.saying import say
 
@@ -39,6 +52,8 @@ for _command, _brief, _examples in (
     (hash.hash, "Make a client secret, and its hash.", hash.EXAMPLES),
     (keys.keys, "The keys that sign, and changing them.", keys.EXAMPLES),
     (broker.broker, "Tokens of others that are shared, and forgetting them.", broker.EXAMPLES),
+    (backup.backup, "A copy of what the server keeps, while it runs.", backup.EXAMPLES),
+    (restore.restore, "Put a backup back, while no server runs.", restore.EXAMPLES),
     (token.token, "Get a token, from this or any other server.", token.EXAMPLES),
     (inspect.inspect, "What a token says, and whether to believe it.", inspect.EXAMPLES),
 ):

@@ -55,8 +55,14 @@ def seal(settings: Settings, store: Store) -> Seal:
     """The key that secrets at rest are sealed with: given, in a file, or beside the database."""
     if settings.encryption_key:
         return Seal.from_text(settings.encryption_key)
+    file = key_file(settings, store.path)
+    return Seal.of(token_bytes(32)) if file is None else Seal.from_file(file)
+
+
+def key_file(settings: Settings, store: Path | None) -> Path | None:
+    """Where that key is, ``None`` if in no file; ``store`` is the database's file, if it is one."""
+    if settings.encryption_key:
+        return None
     if settings.encryption_key_file:
-        return Seal.from_file(Path(settings.encryption_key_file))
-    if store.path is None:
-        return Seal.of(token_bytes(32))
-    return Seal.from_file(store.path.with_name(store.path.name + ".key"))
+        return Path(settings.encryption_key_file)
+    return None if store is None else store.with_name(store.name + ".key")

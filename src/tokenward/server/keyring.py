@@ -32,6 +32,9 @@ from tokenward.server.stores import Shelf
 POLL = 30.0
 """Seconds after which every process knows what one of them changed."""
 
+PLACE = "ring/"
+"""All rings are kept under names that begin so."""
+
 _VERSION = 2
 _FIRST = "0000000001"
 
@@ -289,4 +292,4 @@ def _due() -> OurKey:
 
 
 def _prefix(issuer: str, algorithm: str) -> str:
-    return f"ring/{issuer}/{algorithm}/"
+    return f"{PLACE}{issuer}/{algorithm}/"
