@@ -130,12 +130,23 @@ def test_without_one_a_client_is_served_where_it_is_optional(served):
     assert served.stop() == 0
 
 
-@pytest.mark.parametrize(("who", "status"), [("self", 200), ("friend", 401), ("", 401)])
-def test_a_client_is_who_its_certificate_says(served, who, status):
+OWN = f'proof = "self_signed_tls_client_auth"\ncertificates = ["""{SELF.pem.decode()}"""]'
+VOUCHED = 'proof = "tls_client_auth"\ntls_client_auth_san_ip = "127.0.0.1"'
+
+
+@pytest.mark.parametrize(
+    ("proof", "who", "status"),
+    [
+        *((OWN, "self", 200), (OWN, "friend", 401), (OWN, "", 401)),
+        # Whoever signed it wrote the name into it, and it is believed for another client.
+        *((VOUCHED, "friend", 200), (VOUCHED, "self", 401), (VOUCHED, "", 401)),
+    ],
+    ids=["own", "another", "none", "vouched for", "vouched for by itself", "no one"],
+)
+def test_a_client_is_who_its_certificate_says(served, proof, who, status):
     served.listen += ASKED.format("optional")
     served.write()
     file = served.folder / "tokenward.toml"
-    proof = f'proof = "self_signed_tls_client_auth"\ncertificates = ["""{SELF.pem.decode()}"""]'
     text = file.read_text()
     before, _, rest = text.partition("[callers.nightly]\n")
     rest = rest.split("\n", 2)[2]

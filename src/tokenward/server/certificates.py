@@ -31,3 +31,17 @@ def thumbprint(pem: str) -> str:
 
     digest = sha256(read(pem).public_bytes(Encoding.DER)).digest()
     return urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+
+def may_vouch(pem: str) -> bool:
+    """Whether whoever has the key of this certificate could sign others that count like it.
+
+    Only what says that it is no authority is taken for none (RFC 5280 §4.2.1.9); raises
+    ``InvalidClient`` if there is no certificate.
+    """
+    from cryptography.x509 import BasicConstraints, ExtensionNotFound  # noqa: PLC0415
+
+    try:
+        return read(pem).extensions.get_extension_for_class(BasicConstraints).value.ca
+    except (ExtensionNotFound, ValueError):
+        return True

@@ -20,14 +20,15 @@ from tokenward.jose.jwt import issuer_of
 DN = "CN=nightly,OU=Jobs,O=Example"
 
 
-def certificate(dn=DN, names=(), *, days=(-1, 30)):
+def certificate(dn=DN, names=(), *, days=(-1, 30), by="CN=An authority"):
+    """A certificate as some authority may have signed it, unless it is ``by`` its own name."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name.from_rfc4514_string(dn)
     now = dt.datetime.now(dt.UTC)
     made = (
         x509.CertificateBuilder()
         .subject_name(name)
-        .issuer_name(name)
+        .issuer_name(x509.Name.from_rfc4514_string(by))
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now + dt.timedelta(days=days[0]))
@@ -52,9 +53,9 @@ URI = x509.UniformResourceIdentifier("spiffe://example.org/jobs")
 IP = x509.IPAddress(ipaddress.ip_address("10.1.2.3"))
 EMAIL = x509.RFC822Name("jobs@example.com")
 OURS = certificate()
-OWN = certificate("CN=self")
-EXPIRED = certificate("CN=self", days=(-30, -1))
-EARLY = certificate("CN=self", days=(1, 30))
+OWN = certificate("CN=self", by="CN=self")
+EXPIRED = certificate("CN=self", days=(-30, -1), by="CN=self")
+EARLY = certificate("CN=self", days=(1, 30), by="CN=self")
 
 CLIENTS = {
     "dn": f'tls_client_auth_subject_dn = "{DN}"',
@@ -140,7 +141,9 @@ async def test_a_certificate_is_its_clients(world, client, shown):
         ("ip", certificate("CN=x", [x509.IPAddress(ipaddress.ip_address("10.1.2.4"))])),
         ("ip", certificate("CN=x", [x509.DNSName("10.1.2.3")])),
         ("email", certificate("CN=x", [x509.RFC822Name("Jobs@example.com")])),
-        ("own", certificate("CN=self")),
+        ("dn", certificate(by=DN)),
+        ("dns", certificate("CN=x", [DNS], by="CN=x")),
+        ("own", certificate("CN=self", by="CN=self")),
         ("own", EXPIRED),
         ("own", EARLY),
         ("nobody", OURS),

@@ -1,7 +1,9 @@
 """A certificate from an authority: tls_client_auth (RFC 8705 §2.1).
 
 Whoever ends the TLS connection, our own listener or a proxy in front of us, has verified that the
-certificate comes from an authority it trusts. Here is looked at whose it is.
+certificate comes from an authority it trusts. Here is looked at whose it is. One that its client
+signed itself comes from none, although our own listener has to let those pass that are registered
+for ``self_signed_tls_client_auth``: whoever made them wrote into them what they liked.
 """
 
 from dataclasses import dataclass, field
@@ -77,7 +79,10 @@ class TlsClientAuth:
 
     async def authenticate(self, presented: Presented, client: Client) -> str:
         """See whose certificate it is."""
-        if not _is(certificates.read(presented.certificate), *self._wanted):
+        shown = certificates.read(presented.certificate)
+        if shown.issuer == shown.subject:
+            raise InvalidClient(detail=f"client {client.id!r}: nobody vouches for the certificate")
+        if not _is(shown, *self._wanted):
             raise InvalidClient(detail=f"client {client.id!r}: the certificate is somebody else's")
         return certificates.thumbprint(presented.certificate)
 

@@ -13,6 +13,7 @@ from tokenward.server.proxy import Proxy
 from tokenward.server.registry import Registered
 from tokenward.server.seal import Seal
 from tokenward.server.settings.callers import check_defaults, read_callers
+from tokenward.server.settings.certificates import mind_certificates
 from tokenward.server.settings.clients import Metadata
 from tokenward.server.settings.issuers import IssuerSettings, read_issuers
 from tokenward.server.settings.limits import read_limits
@@ -230,6 +231,7 @@ def read(document: Mapping[str, object], report: Report) -> Settings:
     issuers = read_issuers(sections.issuers, sections.issuer, report)
     callers = read_callers(sections.callers, report)
     limits = read_limits(sections.limits, callers, report)
+    mind_certificates(callers, listen, proxy, report)
     tokens = read_tokens(sections.tokens, issuers, callers, report)
     check_defaults(callers, tokens.declared, report)
     rules = read_rules(sections.allow, callers, tokens, report)
