@@ -3,10 +3,11 @@
 import asyncio
 from hashlib import sha256
 
+import httpx2
 import pytest
 
 from tests.world import FILE as WORLD
-from tests.world import SECRET, a_world
+from tests.world import JWT, SECRET, TOKEN_EXCHANGE, US, a_world
 from tokenward.oauth.errors import InvalidClient, TooManyRequests
 from tokenward.oauth.presented import Presented
 from tokenward.server.limits import MOST, WIDER, Limits, Meter, Rate, Rates
@@ -324,6 +325,21 @@ async def test_a_client_that_asks_too_often_hears_so_at_every_endpoint(tmp_path)
     assert {it["error"] for it in refused} == {"temporarily_unavailable"}
     assert refused[0]["detail"] == "client 'nightly'"
     assert [it.get("client") for it in refused] == ["nightly"] * 3, "it has shown who it is"
+
+
+async def test_a_client_that_proves_nothing_is_not_shut_out_by_whoever_names_it(tmp_path):
+    async with a_world(tmp_path, file=world_file('client = "2/1h"')) as world:
+        for address, statuses in ((HERE, [200, 200, 429]), (ELSEWHERE, [200, 200, 429])):
+            transport = httpx2.ASGITransport(world.app, client=(address, 1))
+            async with httpx2.AsyncClient(transport=transport, base_url=US) as http:
+                form = {
+                    "grant_type": TOKEN_EXCHANGE,
+                    "client_id": "browser",
+                    "subject_token": world.user_token(),
+                    "subject_token_type": JWT,
+                }
+                said = [(await http.post("/token", data=form)).status_code for _ in range(3)]
+            assert said == statuses
 
 
 async def test_each_person_has_tries_of_their_own_and_hears_it_in_words(tmp_path):

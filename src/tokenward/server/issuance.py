@@ -53,7 +53,7 @@ class Issuance:
         address = event.received.address
         client, event.proved = await self.registry.authenticate(request.presented, address)
         event.client = client
-        self.registry.limits.mind_client(client)
+        self.registry.limits.mind_client(client, address)
         grant_type = self.grant_type(request.grant_type, client)
         grant = event.grant = await grant_type.redeem(request, client)
         self.registry.limits.mind_caller(grant.caller, client)

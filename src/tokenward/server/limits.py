@@ -155,11 +155,13 @@ class Limits:
         self._addresses.count(who, now)
         return 0
 
-    def mind_client(self, client: Client) -> None:
-        """A client has shown who it is; raises ``TooManyRequests``."""
+    def mind_client(self, client: Client, address: str) -> None:
+        """A client has shown who it is; raises ``TooManyRequests``. One that can show nothing is
+        counted at each address: anybody can name it, and would use up what all others have."""
         if self._clients and client:
             meter = self._clients.get(client.id, self._clients.get(""))
-            self._mind(meter, "client", client.id)
+            who = (client.id, _of(address)) if client.public else client.id
+            self._mind(meter, "client", who)
 
     def mind_caller(self, caller: Caller, client: Client) -> None:
         """Somebody has been vouched for; raises ``TooManyRequests``. A client that speaks for
@@ -168,7 +170,7 @@ class Limits:
             meter = self._callers.get(caller.name, self._callers.get(""))
             self._mind(meter, "caller", caller.subject)
 
-    def _mind(self, meter: Meter | None, what: str, who: str) -> None:
+    def _mind(self, meter: Meter | None, what: str, who: str | tuple[str, str]) -> None:
         if meter is None:
             return
         now = self.ticks()

@@ -34,7 +34,7 @@ async def asked_about(
         raise InvalidClient("this needs client authentication")
     client, event.proved = await registry.authenticate(presented, received.address)
     event.client = client
-    registry.limits.mind_client(client)
+    registry.limits.mind_client(client, received.address)
     if not (token := parameters.get("token", "")):
         raise InvalidRequest("token is required")
     return client, token, event.shown(token)

@@ -19,8 +19,8 @@ class LimitsTable:
     counts. Where proxies are in front, name them in `[proxy]` first. No limit unless said."""
 
     client: Annotated[Rate | None, rate] = None
-    """How often one client may ask that has shown who it is; its own `limit` counts instead. No
-    limit unless said."""
+    """How often one client may ask that has shown who it is; its own `limit` counts instead. One
+    that proves nothing (`none`) has it at each address. No limit unless said."""
 
     caller: Annotated[Rate | None, rate] = None
     """How often each person or machine may ask that somebody vouches for; the `limit` of who
