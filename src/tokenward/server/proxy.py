@@ -33,7 +33,7 @@ class Proxy:
     def told(self, received: Received) -> Received:
         """The request as the client made it, if it came through one of ours.
 
-        Raises ``InvalidRequest`` if one of their headers came twice.
+        Raises ``InvalidRequest`` if the header with the certificate came twice.
         """
         if not self._is_ours(received.address):
             return received
@@ -45,7 +45,9 @@ class Proxy:
 
     def _client(self, received: Received) -> str:
         """The last address that is not a proxy of ours; everything before it anybody may write."""
-        said = received.header(b"x-forwarded-for")
+        # Some proxies add a header of their own to the one that came (RFC 9110 §5.3: one list).
+        lines = [value for name, value in received.headers if name == b"x-forwarded-for"]
+        said = b",".join(lines).decode("latin-1")
         address = received.address
         for hop in [one.strip() for one in said.split(",")][::-1][:MOST_HOPS]:
             if (known := _address(hop)) == "":
