@@ -141,6 +141,32 @@ def test_a_certificate_is_changed_and_connections_stay(served, workers):
     assert served.stop() == 0
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_who_is_believed_no_longer_is_not_heard_on_an_old_connection(served, workers):
+    certified("127.0.0.1", CA).write(served.folder, "ours")
+    friend = certified("a friend", CA).write(served.folder, "friend")
+    (served.folder / "believed.pem").write_bytes(CA.pem)
+    served.scheme, served.tls = "https", ssl.create_default_context(cadata=CA.pem.decode())
+    served.tls.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    served.listen = (
+        f'workers = {workers}\ntls_certificate = "ours.pem"\ntls_key = "ours.key"\n'
+        'tls_client_certificates = "optional"\ntls_client_ca = "believed.pem"'
+    )
+    served.start()
+    anybody, known = served.connection(), served.connection()
+    assert served.ask(connection=anybody)[0] == 200
+    served.tls.load_cert_chain(*friend)
+    assert served.ask(connection=known)[0] == 200
+    (served.folder / "believed.pem").write_bytes(certified("Another root", ca=True).pem)
+    served.reload()
+    known.sock.settimeout(3)
+    assert known.sock.recv(1) == b"", "it is closed"
+    assert served.ask(connection=anybody)[0] == 200
+    for connection in (anybody, known):
+        connection.close()
+    assert served.stop() == 0
+
+
 def shown(served):
     """The certificate that somebody new is shown."""
     with (

@@ -33,6 +33,12 @@ def thumbprint(pem: str) -> str:
     return urlsafe_b64encode(digest).rstrip(b"=").decode()
 
 
+def in_time(certificate: "Certificate", now: float) -> bool:
+    """Whether its time has come and is not over; a connection may last longer than it does."""
+    begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    return begins.timestamp() <= now <= ends.timestamp()
+
+
 def may_vouch(pem: str) -> bool:
     """Whether whoever has the key of this certificate could sign others that count like it.
 

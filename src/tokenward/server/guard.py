@@ -199,6 +199,11 @@ class Guard(HttpToolsProtocol):
         elif self._phase in (WAITING, _HEAD, _BODY):
             self._deadline = min(self._deadline, self.loop.time() + self.limits.leave)
 
+    def renewed(self) -> None:
+        """Others may be believed from now on: whoever showed a certificate is to show it again."""
+        if self._certificate:
+            self.shutdown()
+
     def leave(self) -> None:
         """Close, but not before the client could hear what we said.
 

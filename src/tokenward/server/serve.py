@@ -222,6 +222,8 @@ class _Server(Server):
                 former, self.servers = self.servers, doors
                 for door in former:
                     door.close()
+                for connection in list(self.server_state.connections):
+                    connection.renewed()  # type: ignore[union-attr]  # all of them are our guards
             if not self._again:
                 return
 

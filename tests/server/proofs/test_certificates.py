@@ -142,6 +142,8 @@ async def test_a_certificate_is_its_clients(world, client, shown):
         ("ip", certificate("CN=x", [x509.DNSName("10.1.2.3")])),
         ("email", certificate("CN=x", [x509.RFC822Name("Jobs@example.com")])),
         ("dn", certificate(by=DN)),
+        ("dn", certificate(days=(-30, -1))),
+        ("dn", certificate(days=(1, 30))),
         ("dns", certificate("CN=x", [DNS], by="CN=x")),
         ("own", certificate("CN=self", by="CN=self")),
         ("own", EXPIRED),
@@ -247,6 +249,13 @@ async def test_the_trail_says_where_a_request_came_from(worlds, peer, said, addr
         async with httpx2.AsyncClient(transport=transport, base_url=US) as http:
             await http.post("/token", data={"a": "b"}, headers={"X-Forwarded-For": said})
     assert world.events()[-1].get("address", "") == address
+
+
+async def test_a_proxy_may_add_a_line_of_its_own_to_what_came(worlds):
+    async with worlds(file=configuration()) as world:
+        lines = [("X-Forwarded-For", one) for one in ("203.0.113.7", "198.51.100.1", "127.0.0.1")]
+        await world.http.post("/token", data={"a": "b"}, headers=lines)
+    assert world.events()[-1]["address"] == "198.51.100.1"
 
 
 # ── tokens bound to it ───────────────────────────────────────────────────────────────────────────

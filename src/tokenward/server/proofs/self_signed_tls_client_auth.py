@@ -50,7 +50,6 @@ class SelfSignedTlsClientAuth:
         thumbprint = certificates.thumbprint(presented.certificate)
         if thumbprint not in self._known:
             raise InvalidClient(detail=f"client {client.id!r}: another certificate")
-        begins, ends = shown.not_valid_before_utc, shown.not_valid_after_utc
-        if not begins.timestamp() <= surroundings.clock() <= ends.timestamp():
+        if not certificates.in_time(shown, surroundings.clock()):
             raise InvalidClient(detail=f"client {client.id!r}: the certificate has expired")
         return thumbprint

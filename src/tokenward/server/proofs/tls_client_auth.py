@@ -6,7 +6,7 @@ signed itself comes from none, although our own listener has to let those pass t
 for ``self_signed_tls_client_auth``: whoever made them wrote into them what they liked.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, ClassVar, Self
 
@@ -42,6 +42,7 @@ class TlsClientAuth:
     tls_client_auth_san_email: str = ""
     """An email address among its alternative names."""
 
+    _surroundings: Surroundings | None = field(default=None, init=False, repr=False, compare=False)
     _wanted: tuple[str, str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -73,13 +74,20 @@ class TlsClientAuth:
                 raise ValueError("tls_client_auth_san_ip: not an IP address") from None
         object.__setattr__(self, "_wanted", (kind, value))
 
-    def within(self, surroundings: Surroundings) -> Self:  # noqa: ARG002 - it needs nothing
-        """Ready as it is."""
-        return self
+    def within(self, surroundings: Surroundings) -> Self:
+        """The same, ready to work."""
+        ready = replace(self)
+        object.__setattr__(ready, "_surroundings", surroundings)
+        return ready
 
     async def authenticate(self, presented: Presented, client: Client) -> str:
         """See whose certificate it is."""
+        surroundings = self._surroundings
+        if surroundings is None:
+            raise RuntimeError("this proof does not work yet")
         shown = certificates.read(presented.certificate)
+        if not certificates.in_time(shown, surroundings.clock()):
+            raise InvalidClient(detail=f"client {client.id!r}: the certificate has expired")
         if shown.issuer == shown.subject:
             raise InvalidClient(detail=f"client {client.id!r}: nobody vouches for the certificate")
         if not _is(shown, *self._wanted):
