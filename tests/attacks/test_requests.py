@@ -1,5 +1,6 @@
 """What a token request may look like, and what it may not (RFC 6749 §3.2, §5.2; RFC 8707; CORS)."""
 
+import time
 from base64 import b64encode
 
 import pytest
@@ -268,3 +269,13 @@ NOT_OURS = [
 @pytest.mark.parametrize("path", NOT_OURS)
 def test_what_only_looks_like_a_path_of_ours_is_none(server, path):
     assert server.ask("POST", path).status == 404
+
+
+@pytest.mark.parametrize("name", ["grant_type", "audience", "scope", "client_id"])
+@pytest.mark.parametrize("word", ["eyJ", "eyJ.", "a ", "%2B", "=", "|", "-----BEGIN A-----"])
+def test_no_text_takes_long_to_look_at(server, name, word):
+    """While one is looked at, nobody else is heard."""
+    form = REPORTS.replace(f"{name}=", "x=") + f"&{name}=" + word * (60_000 // len(word))
+    began = time.monotonic()
+    assert 400 <= server.post(form=form).status < 500
+    assert time.monotonic() - began < 2

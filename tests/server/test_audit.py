@@ -156,3 +156,24 @@ async def test_a_token_put_where_none_belongs_is_not_kept(worlds, place):
     assert len(world.events()) == 2
     assert all(part not in written for part in stray.split(".")[1:])
     assert "(a token)" in written
+
+
+@pytest.mark.parametrize(
+    ("said", "kept_of_it"),
+    [
+        ("eyJh.eyJz.sig", "(a token)"),
+        ("Bearer eyJh.b, and eyJ.c", "Bearer (a token), and (a token)"),
+        ("a.eyJh.b", "a.(a token)"),
+        ("xeyJh.b", "x(a token)"),
+        ("eyJeyJ.b", "(a token)"),
+        ("eyJh. b", "(a token) b"),
+        ("eyJh", "eyJh"),
+        ("a.eyJh", "a.eyJh"),
+        ("eyJh b.c", "eyJh b.c"),
+    ],
+)
+async def test_what_reads_like_a_token_is_not_kept_and_the_rest_is(audit, kept, said, kept_of_it):
+    with suppress(InvalidTarget):
+        async with audit.event("token", RECEIVED):
+            raise InvalidTarget(detail=said)
+    assert kept[0]["detail"] == kept_of_it

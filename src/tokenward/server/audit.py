@@ -21,8 +21,10 @@ from tokenward.server.model import UNPROVED, Authorization, Client, Grant, Prove
 
 LONGEST_TEXT = 500
 
-# What reads like a JSON object in base64url and then goes on after a dot (RFC 7515 §3.1).
-_TOKEN = re.compile(r"eyJ[\w-]*\.[\w.-]*")
+# What may have a token in it; one pattern for tokens alone would look at the rest of a long text
+# again from each place where one might begin, and somebody would send such a text.
+_WORD = re.compile(r"[\w.-]+")
+_BEGINS = "eyJ"
 
 
 class Sink(Protocol):
@@ -109,7 +111,14 @@ class Event:
 
 def _shown(text: str) -> str:
     """What somebody sent, cut short, and without the token that they put where none belongs."""
-    return (_TOKEN.sub("(a token)", text) if "eyJ" in text else text)[:LONGEST_TEXT]
+    return (_WORD.sub(_masked, text) if _BEGINS in text else text)[:LONGEST_TEXT]
+
+
+def _masked(word: re.Match[str]) -> str:
+    """Without what reads like JSON in base64url and goes on after a dot (RFC 7515 §3.1)."""
+    text = word[0]
+    at = text.find(_BEGINS)
+    return text[:at] + "(a token)" if 0 <= at < text.rfind(".") else text
 
 
 def _failure(error: BaseException) -> dict[str, str]:
