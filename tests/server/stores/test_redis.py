@@ -6,6 +6,7 @@ import time
 from urllib.parse import quote
 
 import pytest
+from redis.exceptions import RedisError
 
 from tests import databases
 from tests.databases import PASSWORD
@@ -249,3 +250,18 @@ async def test_what_is_said_while_it_is_gone_and_for_how_long(server, clock, mon
     rest = cache._asleep_until - asyncio.get_running_loop().time()
     assert 55 < rest <= 60
     await cache.close()
+
+
+async def test_a_password_is_not_repeated_whatever_redis_says(cache):
+    script = "return redis.error_reply('no ' .. ARGV[1] .. ' here')"
+    with pytest.raises(StoreUnavailable) as told:
+        await cache.asked(cache._client.eval, script, 0, PASSWORD)
+    assert told.value.detail == "redis: no ... here"
+    assert isinstance(told.value.__cause__, RedisError)
+
+
+@pytest.mark.parametrize(("left", "kept"), [(0.5, True), (0.001, True), (0, False), (-1, False)])
+async def test_a_moment_is_long_enough_to_be_kept(cache, clock, left, kept):
+    await cache.shelf.put("key", b"value", until=clock.now + left)
+    assert bool(await cache._client.exists("tokenward:key")) is kept
+    assert await cache.shelf.get("key") == (b"value" if kept else None)
