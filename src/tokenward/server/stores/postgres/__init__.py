@@ -176,7 +176,7 @@ class PostgreSQL:
 
     def _told(self, problem: object) -> StoreUnavailable:
         """What callers are told; the operator hears more, but never a secret."""
-        said = _first(problem)
+        said = _first(problem).removeprefix("postgresql: ")
         for name in _SECRET:
             said = said.replace(self._given.get(name) or "\n", "...")
         return StoreUnavailable(f"postgresql: {said}")
