@@ -1,17 +1,22 @@
 """``tokenward check --live``: what is asked, what it says, and what it keeps to itself."""
 
+import asyncio
 import json
 
 import httpx2
 import pytest
 
 from tests.dev import command
+from tests.hsm import PIN
 from tests.running import hashed
 from tests.servers import Issuer
 from tests.upstream import Upstream, says, token
 from tokenward.cli.live import Live
+from tokenward.clock import now
 from tokenward.jose.keys import SigningKey
+from tokenward.server.keeping import keyring_of
 from tokenward.server.settings import load
+from tokenward.server.stores import open_store
 
 SECRET = "upstream-secret-" + "u" * 30
 FILE = """
@@ -185,3 +190,41 @@ async def test_a_clock_that_is_off_is_said(tmp_path, date, said):
         found = {one.part: one for one in await live.ask()}
     assert ("clock" in found) is bool(said)
     assert said in (found["clock"].said if said else "")
+
+
+HELD = """
+store = "sqlite:kept.db"
+[issuers.main]
+url = "https://tokens.example.com"
+[issuers.main.keys]
+signer = "pkcs11"
+module = "{module}"
+token  = "{token}"
+pin    = "${{HSM_PIN}}"
+"""
+
+
+def test_a_module_that_does_not_sign_is_named(tmp_path, softhsm):
+    file = tmp_path / "tokenward.toml"
+    file.write_text(HELD.format(module=softhsm.module, token=softhsm.token()))
+
+    async def first_start():
+        settings = load(file, {"HSM_PIN": PIN})
+        store = open_store(f"sqlite:{tmp_path}/kept.db", now)
+        await store.open()
+        rings = keyring_of(settings, store, now)
+        await rings.ring("main", "ES256")
+        rings.close()
+        await store.close()
+
+    def said(pin):
+        done = command("check", "--live", cwd=tmp_path, environ={"HSM_PIN": pin, **softhsm.environ})
+        return done.code, done.out
+
+    assert "issuers.main  has no key yet" in said(PIN)[1]
+    asyncio.run(first_start())
+    code, out = said(PIN)
+    assert (code, "issuers.main  its key signs" in out) == (0, True)
+    code, out = said("wrong" + PIN)
+    assert (code, "failed issuers.main  PKCS #11" in out) == (1, True)
+    assert "refuses the PIN" in out

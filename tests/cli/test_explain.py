@@ -131,6 +131,7 @@ def test_a_clients_own_scope_counts(run, configured):
         (["mobile", "--issuer", "who"], "there is no issuer 'who'"),
         (["mobile", "--grant-type", "who"], "there is no grant type 'who'"),
         (["mobile", "--claims", "{"], "--claims is not JSON"),
+        (["nightly", "--claims", '{"a": "b"}'], "nightly is a client"),
         (["mobile", "--claims", "[]"], "--claims is not a JSON object"),
         (["mobile", "--claims", "-"], "--claims is not JSON"),
         (["mobile", "--claims", "[" * 100_000], "--claims is not JSON"),

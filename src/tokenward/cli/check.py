@@ -50,8 +50,9 @@ def check(
     alone do not keep it from that.
 
     With --live, everything the server depends on is asked besides: trusted issuers for their keys,
-    each upstream for a token (which is thrown away), the store and its keys, the place of the
-    trail, the clock. Ends with 1 if one of them would not do.
+    each upstream for a token (which is thrown away), the store and its keys, the module that holds
+    keys for a signature, the place of the trail, the clock. Ends with 1 if one of them would not
+    do.
     """
     settings = settings_or_exit(config, json=json)
     if json:

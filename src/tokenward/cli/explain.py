@@ -157,6 +157,13 @@ class _Asked:
 
         by_itself = self._client(self.caller)
         client = self._known_client(self.client) if self.client else by_itself or NOBODY
+        if by_itself and claims != "{}":
+            fail(
+                f"{self.caller} is a client, and nobody says anything of it in claims",
+                "--claims goes with a caller who vouches for people.",
+                code=USAGE,
+                in_json=self.json,
+            )
         caller = by_itself.as_caller() if by_itself else self._subject(self.caller, claims)
         usual = CLIENT_CREDENTIALS if by_itself else TOKEN_EXCHANGE
         if self.issuer and self.issuer not in self.settings.issuers:

@@ -72,6 +72,9 @@ class Live:
         }
         if settings.cache:
             asked["cache"] = self._cache
+        for name, issuer in settings.issuers.items():
+            if issuer.signer is not None:
+                asked[f"issuers.{name}"] = self._held(name)
         for name, subject in settings.subjects.items():
             proof = subject.proof
             if getattr(proof, "keys", None) is None:
@@ -166,6 +169,45 @@ class Live:
         except SealBroken as exc:
             raise Failed(str(exc), "Is encryption_key the one it was made with?") from None
         return f"answers, and has the keys of {known} of {len(settings.issuers)} issuers"
+
+    def _held(self, name: str) -> Callable[[], Awaitable[str]]:
+        async def ask() -> str:
+            from tokenward.server.keeping import keyring_of  # noqa: PLC0415
+            from tokenward.server.seal import SealBroken  # noqa: PLC0415
+            from tokenward.server.signers import SignerUnavailable  # noqa: PLC0415
+            from tokenward.server.stores import (  # noqa: PLC0415
+                StoreUnavailable,
+                WrongStore,
+                open_store,
+            )
+
+            algorithm = self.settings.issuers[name].algorithm
+            try:
+                store = open_store(self.settings.store, time)
+                if store.path is not None and not store.path.exists():
+                    return "has no key yet: the server makes one in the module when it starts"
+                async with _opened(store):
+                    rings = keyring_of(self.settings, store, time)
+                    try:
+                        if not await rings.look(name, algorithm):
+                            return (
+                                "has no key yet: the server makes one in the module when it starts"
+                            )
+                        ring = await rings.ring(name, algorithm)
+                        signed = ring.sign({}, typ="readiness")  # no token of any kind
+                        if not isinstance(signed, str):
+                            await signed
+                    finally:
+                        rings.close()
+            except SignerUnavailable as exc:
+                raise Failed(
+                    exc.detail, "Is the module there, its token in it, the PIN right?"
+                ) from None
+            except (StoreUnavailable, WrongStore, SealBroken):
+                raise Failed("its keys cannot be read", "See the store.") from None
+            return "its key signs"
+
+        return ask
 
     async def _cache(self) -> str:
         from tokenward.server.stores import StoreUnavailable, WrongStore, open_cache  # noqa: PLC0415
