@@ -1,5 +1,6 @@
 """``tokenward clients``: registering beside a file, and a server that hears of it."""
 
+import asyncio
 import json
 import re
 import sqlite3
@@ -13,7 +14,11 @@ import pytest
 from tests.cli.processes import Served
 from tests.dev import command
 from tests.docs import examples
-from tokenward.server.directory import SHELF
+from tokenward.clock import now
+from tokenward.server.directory import SHELF, Directory
+from tokenward.server.keeping import seal
+from tokenward.server.settings import load
+from tokenward.server.stores import open_store
 
 PAGE = examples("docs/howto/register-clients.md")
 FILE = """
@@ -205,6 +210,34 @@ def test_an_encryption_key_that_is_gone_is_replaced_by_the_next_command(clients,
     (here / "kept.db.key").unlink()
     assert said(clients("list", "--json"))["clients"][0]["id"] == "partner"
     assert editions(here) == ["0000000001"]
+
+
+def test_the_list_is_sealed_anew_together_with_the_keys(clients, run, file):
+    old, new = "o" * 43, "n" * 42 + "4"
+    without = file.read_text()
+
+    def with_keys(*keys):
+        file.write_text(f'encryption_key = "{" ".join(keys)}"\n' + without)
+
+    with_keys(old)
+    said(clients("add", "partner", "--json"))
+    with_keys(new, old)
+    assert "Sealed anew: 1." in run("keys", "reseal").out
+    assert "Sealed anew: 0." in run("keys", "reseal").out
+    with_keys(new)
+    settings = load(file, {})
+    shown = asyncio.run(published(settings))
+    assert [it.id for (it,) in shown] == ["partner"]
+
+
+async def published(settings):
+    """Every edition that a server of these settings sees when it starts."""
+    store, shown = open_store(settings.store, now), []
+    await store.open()
+    key = seal(settings, store)
+    await Directory(shelf=store.shelf, seal=lambda: key, show=shown.append).look()
+    await store.close()
+    return shown
 
 
 @pytest.mark.parametrize("name", ["register", "secrets", "refuse"])
