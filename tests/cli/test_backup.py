@@ -277,6 +277,15 @@ def test_whatever_is_no_backup_is_never_overwritten(run, folder, name, there):
     assert (folder / "dangling").is_symlink() == there
 
 
+def test_registered_clients_are_in_the_copy_and_those_that_were_removed_since_are_back(run, folder):
+    assert run("clients", "add", "partner").code == 0
+    assert run("backup", "a.backup").code == 0
+    assert run("clients", "remove", "partner").code == 0
+    assert run("clients", "add", "later").code == 0
+    assert run("restore", "a.backup").code == 0
+    assert [it["id"] for it in run("clients", "list", "--json").json["clients"]] == ["partner"]
+
+
 @pytest.mark.parametrize("what", ["nothing", "empty", "damaged", "newer", "text"])
 def test_what_cannot_be_copied_leaves_nothing_behind(run, folder, what):
     store = folder / "kept.db"
@@ -366,6 +375,15 @@ def spoil_no_version(copy, _):
         db.execute("PRAGMA user_version = 0")
 
 
+def spoil_records(copy, _):
+    with closing(sqlite3.connect(copy)) as db:  # as the whole of a later version's backup
+        db.execute("CREATE TABLE IF NOT EXISTS tokenward_records (version_num TEXT)")
+        db.execute("DELETE FROM tokenward_records")
+        db.execute("INSERT INTO tokenward_records VALUES ('9999')")
+        db.execute("UPDATE tokenward_backup SET digest = ?", (copies._digest(db),))
+        db.commit()
+
+
 def spoil_store(copy, folder):
     shutil.copy(folder / "kept.db", copy)
 
@@ -403,6 +421,7 @@ def spoil_key_text(_, folder):
         (spoil_label, "is damaged"),
         (spoil_version, "written by a newer tokenward"),
         (spoil_no_version, "is damaged"),
+        (spoil_records, "the records were written by a newer tokenward"),
         (spoil_store, "is no backup"),
         (spoil_theirs, "is no backup"),
         (spoil_key, "kept.db.key does not open its signing keys"),

@@ -52,6 +52,7 @@ def restore(
     try:
         with opened(file) as backup:
             label = backup.label
+            _check_records(backup)
             key = _missing_key(settings, store, backup)
             was_there = put_back(
                 backup, store, aside, first=None if key is None else lambda: _write(key, label.key)
@@ -83,8 +84,19 @@ def restore(
         say(f"the encryption key is in {key}")
     if changed:
         note(f"The configuration is not the one of then (sha256:{label.configuration or 'none'}).")
-    note("What was revoked since then is good again: tokens until they expire, and signing keys")
-    note("until you revoke them once more (tokenward keys list).")
+    note("What was revoked or removed since then is good again: tokens until they expire, signing")
+    note("keys and clients until you end them once more (tokenward keys list, clients list).")
+
+
+def _check_records(backup: "Backup") -> None:
+    """Raises ``WrongStore`` if the clients in it were written by a later version of ours."""
+    from tokenward.server.records.migrating import known  # noqa: PLC0415
+    from tokenward.server.records.tables import VERSIONS  # noqa: PLC0415
+
+    there = "SELECT 1 FROM sqlite_master WHERE name = ?"
+    if backup.db.execute(there, (VERSIONS,)).fetchone():
+        for (version,) in backup.db.execute(f"SELECT version_num FROM {VERSIONS}"):  # noqa: S608
+            known(version)
 
 
 def _missing_key(settings: "Settings", store: Path, backup: "Backup") -> Path | None:

@@ -51,7 +51,15 @@ def version(engine: Engine) -> str | None:
 
 def _version(connection: Connection, scripts: ScriptDirectory) -> str | None:
     context = MigrationContext.configure(connection, opts={"version_table": VERSIONS})
-    found = context.get_current_revision()
+    return _known(context.get_current_revision(), scripts)
+
+
+def known(found: str) -> str:
+    """This version, which is read somewhere else; ``WrongStore`` if it is a later one of ours."""
+    return str(_known(found, _scripts()))
+
+
+def _known(found: str | None, scripts: ScriptDirectory) -> str | None:
     known = [script.revision for script in scripts.walk_revisions()]
     if found is not None and found not in known:
         raise WrongStore(
