@@ -459,6 +459,28 @@ def test_whoever_leaves_while_the_answer_waits_is_no_error(caplog):
     assert caplog.records == []
 
 
+BROKEN = b"zz\r\n"
+CHUNKED = ("POST", "/token", "Transfer-Encoding: chunked")
+
+
+@pytest.mark.parametrize("lane", LANES.values(), ids=LANES)
+@pytest.mark.parametrize(
+    "said",
+    [
+        request(*CHUNKED, "Expect: 100-continue") + BROKEN,
+        request(path="/slow?0.05") * 2 + request(*CHUNKED) + BROKEN,
+    ],
+    ids=["a body that is waited for", "behind two others"],
+)
+def test_a_body_that_is_refused_is_no_mistake_of_ours(lane, said, caplog):
+    with serving(lane(front())) as url:
+        with Wire(url) as wire:
+            wire.say(said).closed()
+        time.sleep(0.1)
+        assert ask(url).status == 200
+    assert caplog.records == []
+
+
 @pytest.mark.parametrize("lane", LANES.values(), ids=LANES)
 def test_answers_come_in_the_order_of_the_questions(lane):
     """However fast the second would be."""

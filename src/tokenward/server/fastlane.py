@@ -249,7 +249,7 @@ class FastLane(Guard):
         super().on_message_complete()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Application) -> None:  # type: ignore[override]
-        spare = self._spare
+        spare, self._running = self._spare, cycle
         if self._rest is None or spare is None:
             super()._start_asgi_task(cycle, app)  # type: ignore[arg-type]
             return

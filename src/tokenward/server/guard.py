@@ -36,6 +36,7 @@ class _Refused(Exception):
 class Guard(HttpToolsProtocol):
     """One connection, watched."""
 
+    _running: RequestResponseCycle | None = None
     limits: ClassVar[Limits] = Limits()
     crowd: ClassVar[Crowd] = Crowd()
 
@@ -48,10 +49,9 @@ class Guard(HttpToolsProtocol):
         super().connection_made(transport)
         self._phase = WAITING
         self._verdict = 400
-        self._arrived = self._packet = 0
+        self._arrived = self._packet = self._unread = 0
         self._stopping = False
         self._deadline = self.loop.time() + self.limits.head
-        self._unread = 0
         self._head = Head()
         shown = transport.get_extra_info("ssl_object")
         der = shown.getpeercert(binary_form=True) if shown is not None else None
@@ -287,11 +287,13 @@ class Guard(HttpToolsProtocol):
             self.cycle.keep_alive = False
             return
         if self.pipeline:
+            if self._running is not None:
+                self._running.disconnected = True  # nobody hears it, and it is no mistake of ours
             self.transport.abort()
             return
         spoken = self._phase is _BODY and self.cycle.response_started
         if self._phase is _BODY:
-            self.cycle.disconnected = True
+            self.cycle.waiting_for_100_continue, self.cycle.disconnected = False, True
             self.cycle.message_event.set()
         if not spoken:
             self.transport.write(refusal(status, self.server_state.default_headers))
