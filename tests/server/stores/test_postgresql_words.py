@@ -9,6 +9,7 @@ import pytest
 
 from tests.server.stores.kinds import in_schema, schema
 from tests.server.stores.test_postgresql import blocked, eventually, hang_up, locked
+from tests.servers import until
 from tokenward.server.stores import StoreUnavailable, WrongStore, open_store
 from tokenward.server.stores.postgres import PostgreSQL
 from tokenward.server.stores.postgres.wire import blobs, floats, number, texts
@@ -115,7 +116,7 @@ async def test_tables_of_another_version_are_told_of_in_these_words(store, url, 
     with psycopg.connect(url, autocommit=True) as db:
         db.execute(change.encode())
         hang_up(url)
-        await asyncio.sleep(0.1)
+        await until(lambda: store._writes._wire.broken)
         with pytest.raises(StoreUnavailable) as told:
             await store.shelf.put("key", b"", until=None)
         assert told.value.detail == said
