@@ -3,6 +3,7 @@
 import asyncio
 import time
 from contextlib import contextmanager
+from secrets import token_hex
 from urllib.parse import quote
 
 import psycopg
@@ -165,28 +166,30 @@ async def test_a_database_that_was_changed_for_another_is_not_written_to(hasty, 
 
 
 async def test_a_database_in_another_encoding_is_refused(make, postgresql):
+    name = f"latin_{token_hex(4)}"  # others may be at the same test
     with psycopg.connect(postgresql.url("postgres"), autocommit=True) as db:
         db.execute(
-            "CREATE DATABASE latin TEMPLATE template0 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'"
+            f"CREATE DATABASE {name}"
+            " TEMPLATE template0 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'".encode()
         )
     try:
         with pytest.raises(WrongStore, match="is in LATIN1; make one in UTF8"):
-            await make(postgresql.url("latin")).open()
+            await make(postgresql.url(name)).open()
     finally:
         with psycopg.connect(postgresql.url("postgres"), autocommit=True) as db:
-            db.execute("DROP DATABASE latin")
+            db.execute(f"DROP DATABASE {name}".encode())
 
 
 async def test_whoever_may_not_make_tables_is_told_so_and_may_use_those_that_are_there(
     make, url, other
 ):
-    other.execute("DROP ROLE IF EXISTS modest")
-    other.execute("CREATE ROLE modest LOGIN PASSWORD 'modest'")
-    other.execute("GRANT ALL ON SCHEMA public TO modest")
+    role = f"modest_{token_hex(4)}"
+    other.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'modest'".encode())
+    other.execute(f"GRANT ALL ON SCHEMA public TO {role}".encode())
     name = url.rpartition("%3D")[2]
-    other.execute(f"GRANT USAGE ON SCHEMA {name} TO modest".encode())
+    other.execute(f"GRANT USAGE ON SCHEMA {name} TO {role}".encode())
     other.commit()
-    modest = url.replace(f"tokenward:{quote(PASSWORD, safe='')}@", "modest:modest@")
+    modest = url.replace(f"tokenward:{quote(PASSWORD, safe='')}@", f"{role}:modest@")
     try:
         with pytest.raises(WrongStore, match="we may not make our tables: permission denied"):
             await make(modest).open()
@@ -194,7 +197,7 @@ async def test_whoever_may_not_make_tables_is_told_so_and_may_use_those_that_are
         await store.open()
         await store.close()
         for kind in ("TABLES", "SEQUENCES"):
-            other.execute(f"GRANT ALL ON ALL {kind} IN SCHEMA {name} TO modest".encode())
+            other.execute(f"GRANT ALL ON ALL {kind} IN SCHEMA {name} TO {role}".encode())
         other.commit()
         store = make(modest)
         await store.open()
@@ -203,8 +206,8 @@ async def test_whoever_may_not_make_tables_is_told_so_and_may_use_those_that_are
         await store.close()
     finally:
         other.rollback()
-        other.execute("DROP OWNED BY modest")
-        other.execute("DROP ROLE modest")
+        other.execute(f"DROP OWNED BY {role}".encode())
+        other.execute(f"DROP ROLE {role}".encode())
         other.commit()
 
 
