@@ -50,23 +50,25 @@ def make(database, port, postgresql, clock, tmp_path):
     with psycopg.connect(database, autocommit=True) as db:
         db.execute(f"CREATE SCHEMA {schema(tmp_path)}".encode())
 
-    def make(options):
+    def make(options, patience=1):
         url = in_schema(database, schema(tmp_path)).replace(f":{postgresql.port}/", f":{port}/")
         store = open_store(f"{url}&sslnegotiation=direct&{options}", clock)
-        return PostgreSQL(store._given, clock, patience=1)
+        return PostgreSQL(store._given, clock, patience=patience)
 
     return make
 
 
 async def test_what_is_asked_over_tls_comes_back_whole(make, authority):
-    store = make(f"sslmode=verify-full&sslrootcert={authority.file}")
+    store = make(f"sslmode=verify-full&sslrootcert={authority.file}", patience=20)
     await store.open()
-    for size in (0, 1, 8_000, 16_383, 16_384, 16_385, 70_000, 3_000_000):
-        value = bytes(range(256)) * (size // 256) + bytes(size % 256)
-        keys = [f"{size} {n}" for n in range(5)]
-        await asyncio.gather(*(store.shelf.put(key, value, until=None) for key in keys))
-        assert await asyncio.gather(*(store.shelf.get(key) for key in keys)) == [value] * 5
-    await store.close()
+    try:
+        for size in (0, 1, 8_000, 16_383, 16_384, 16_385, 70_000, 3_000_000):
+            value = bytes(range(256)) * (size // 256) + bytes(size % 256)
+            keys = [f"{size} {n}" for n in range(5)]
+            await asyncio.gather(*(store.shelf.put(key, value, until=None) for key in keys))
+            assert await asyncio.gather(*(store.shelf.get(key) for key in keys)) == [value] * 5
+    finally:
+        await store.close()  # whoever carries waits for that
 
 
 @pytest.mark.parametrize("stranger", ["authority", "host"])
