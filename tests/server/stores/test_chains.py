@@ -257,3 +257,23 @@ async def test_of_a_hundred_who_present_it_at_once_without_grace_none_wins(chain
 async def test_answers_do_not_show_the_replay_record(chains, begun, rotate):
     await rotate("one", "two")
     assert "answer" not in repr(await rotate("one", "other"))
+
+
+@pytest.mark.parametrize(
+    ("grace", "later", "again"),
+    [
+        (0.5, 0.0, True),
+        (0.5, 0.49, True),
+        (0.5, 0.5, False),
+        (1.0, 0.99, True),
+        (1.0, 1.0, False),
+        (0.0, 0.0, False),
+        (-1.0, 0.0, False),
+    ],
+)
+async def test_grace_may_be_short_and_ends_exactly(store, clock, grace, later, again):
+    await store.chains.begin("family", "one", b"1", until=None)
+    await store.chains.rotate("one", "two", b"2", b"answer", until=None, grace=grace)
+    clock.now += later
+    found = await store.chains.rotate("one", "three", b"3", b"other", until=None, grace=grace)
+    assert found == (Again(replay=b"answer") if again else Theft(family="family"))
