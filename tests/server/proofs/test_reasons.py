@@ -191,14 +191,14 @@ async def test_a_proof_without_its_surroundings_says_so(around, proof):
 # ── certificates ─────────────────────────────────────────────────────────────────────────────────
 
 
-def certificate(days=(-1, 30), names=()):
+def certificate(days=(-1, 30), names=(), by="app"):
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name.from_rfc4514_string("CN=app")
     today = dt.datetime.now(dt.UTC).replace(microsecond=0)
     made = (
         x509.CertificateBuilder()
         .subject_name(name)
-        .issuer_name(name)
+        .issuer_name(x509.Name.from_rfc4514_string(f"CN={by}"))
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(today + dt.timedelta(days=days[0]))
@@ -258,8 +258,14 @@ async def test_what_is_no_certificate_is_refused_as_that(around):
 
 async def test_the_certificate_of_somebody_else_is_refused_as_that(around):
     proof = TlsClientAuth(tls_client_auth_subject_dn="CN=other").within(around)
-    why = await reason(proof, shows(pem(certificate())))
+    why = await reason(proof, shows(pem(certificate(by="authority"))))
     assert why == "client 'app': the certificate is somebody else's"
+
+
+async def test_a_certificate_that_vouches_for_itself_is_refused_as_that(around):
+    proof = TlsClientAuth(tls_client_auth_subject_dn="CN=app").within(around)
+    why = await reason(proof, shows(pem(certificate())))
+    assert why == "client 'app': nobody vouches for the certificate"
 
 
 # ── secrets and names ────────────────────────────────────────────────────────────────────────────
@@ -400,7 +406,8 @@ def test_a_secret_as_long_as_the_hash_will_do(algorithm):
 
 
 async def test_an_address_may_be_written_in_any_way(around):
-    shown = certificate(names=[x509.IPAddress(ipaddress.ip_address("2001:db8::1"))])
+    address = ipaddress.ip_address("2001:db8::1")
+    shown = certificate(names=[x509.IPAddress(address)], by="authority")
     proof = TlsClientAuth(tls_client_auth_san_ip="2001:DB8:0::0001").within(around)
     thumbprint = await proof.authenticate(shows(pem(shown)), CLIENT)
     assert thumbprint == certificates.thumbprint(pem(shown))
