@@ -56,11 +56,14 @@ def servers() -> Iterator[None]:
 
 
 def run(folder: Path, children: int, names: list[str]) -> None:
-    """Try the changes with these names; without any, those that were not tried yet."""
+    """Try the changes with these names; without any, those that were not tried yet.
+
+    Raises ``CalledProcessError`` if the tests do not even pass without a change.
+    """
     subprocess.run(
         [MUTMUT, "run", "--max-children", str(children), *names],
         cwd=folder,
-        check=False,
+        check=True,
         stdout=sys.stderr,
     )
 
@@ -139,7 +142,9 @@ def main(arguments: list[str]) -> int:
     with place as where:
         folder = copied(Path(where).resolve())
         tried = chosen(results(folder), asked.only)
-        survivors = [name for name, verdict in tried.items() if verdict not in KILLED]
+        # Who ran out of time may have been on a busy machine.
+        survivors = [name for name, verdict in tried.items() if verdict not in KILLED - {"timeout"}]
+        failed = False
         try:
             with servers():
                 if not asked.only:
@@ -150,6 +155,9 @@ def main(arguments: list[str]) -> int:
                     run(folder, asked.children, survivors)
         except KeyboardInterrupt:
             sys.stderr.write("\nended; the figures so far:\n")
+        except subprocess.CalledProcessError:
+            sys.stderr.write("\nthe tests do not pass as they are; the figures so far:\n")
+            failed = True
         found = results(folder)
         left = [name for name, verdict in chosen(found, []).items() if verdict not in KILLED]
         with Path(asked.survivors).open("w", encoding="utf-8") as file:
@@ -159,7 +167,7 @@ def main(arguments: list[str]) -> int:
                 )
                 file.write(f"── {name}: {found[name]}\n{shown.stdout}\n")
         sys.stderr.write(f"what survived is in {asked.survivors}\n")
-    return told(found, as_json=asked.json)
+    return told(found, as_json=asked.json) or int(failed)
 
 
 if __name__ == "__main__":
