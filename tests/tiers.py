@@ -59,8 +59,9 @@ CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 PROGRAMS = frozenset({"attacks", "bench", "bootstrap", "cli", "practice", "stories"})
 """The folders whose tests start and stop whole programs: a tier of their own."""
 
-TOGETHER = {"fast": ("auto", "--maxprocesses=4"), "programs": ("3",), "clients": ("2",)}
-"""How many at a time. Whole programs are waited for more than they work: one more than cores."""
+CORES = os.cpu_count() or 1
+TOGETHER = {"fast": min(2 * CORES, 4), "programs": min(CORES + 1, 4), "clients": 2, "browser": 2}
+"""How many at a time: what is waited for more than it works, more than there are cores."""
 
 NO_TESTS = 5
 """pytest's exit status when it found nothing to run."""
@@ -209,10 +210,11 @@ class Run:
             command += ["--cov", "--cov-report="]
             command += ["--cov-append"] if tier != "fast" else []
             command += ["--durations=12", "--durations-min=3"]
-        if tier in {"fuzz", "browser"}:
+        if tier == "fuzz":
             command += ["-n", "2"]
         elif not self.arguments:  # for one file, starting the workers would cost more than it saves
-            command += ["-n", *TOGETHER[tier], "--dist=loadfile"]
+            command += ["-n", str(TOGETHER[tier])]
+            command += ["--dist=loadfile"] if tier != "browser" else []  # which has one file
         return [*command, "-q"] if not self.arguments else command
 
     def _strictness(self) -> dict[str, str]:
