@@ -48,7 +48,8 @@ def test_a_short_run_asks_everything_and_everything_is_answered_well(tmp_path):
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
 def test_who_ends_it_early_gets_the_verdict_so_far(tmp_path, sign):
     process = start(tmp_path, "--rate", "50")
-    time.sleep(6)
+    assert any("asking 50 times a second" in line for line in process.stderr)
+    time.sleep(2)
     process.send_signal(sign)
     out, err = process.communicate(timeout=60)
     assert "errors: 0 of " in out, err
