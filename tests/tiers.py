@@ -60,7 +60,7 @@ PROGRAMS = frozenset({"attacks", "bench", "bootstrap", "cli", "practice", "stori
 """The folders whose tests start and stop whole programs: a tier of their own."""
 
 CORES = os.cpu_count() or 1
-TOGETHER = {"fast": min(2 * CORES, 4), "programs": min(CORES + 1, 4), "clients": 2, "browser": 2}
+TOGETHER = {"fast": min(2 * CORES, 4), "programs": min(CORES + 1, 4), "browser": 2, "fuzz": 2}
 """How many at a time: what is waited for more than it works, more than there are cores."""
 
 NO_TESTS = 5
@@ -210,11 +210,10 @@ class Run:
             command += ["--cov", "--cov-report="]
             command += ["--cov-append"] if tier != "fast" else []
             command += ["--durations=12", "--durations-min=3"]
-        if tier == "fuzz":
-            command += ["-n", "2"]
-        elif not self.arguments:  # for one file, starting the workers would cost more than it saves
+        # For one file, starting the workers would cost more than it saves.
+        if tier in TOGETHER and not self.arguments:
             command += ["-n", str(TOGETHER[tier])]
-            command += ["--dist=loadfile"] if tier != "browser" else []  # which has one file
+            command += ["--dist=loadfile"] if tier in {"fast", "programs"} else []
         return [*command, "-q"] if not self.arguments else command
 
     def _strictness(self) -> dict[str, str]:

@@ -125,3 +125,14 @@ def test_there_may_be_no_port_to_be_had():
         assert caught.value.errno == errno.EADDRINUSE
         with listener(port, 0) as other:
             assert other.getsockname()[1] != port
+
+
+def test_when_nobody_is_there_any_more_to_hear_that_it_is_ready_it_ends_without_a_word(
+    tmp_path, capfd
+):
+    gone = Practice.start((0, 0, 0), wanted(tmp_path))
+    gone.process.stdout.close()
+    until_now(lambda: is_open(gone.ports[0]))
+    gone.process.stdin.close()
+    assert gone.process.wait(timeout=30) == 0
+    assert capfd.readouterr() == ("", "")

@@ -8,6 +8,7 @@ somebody who may ask us.
 import asyncio
 import contextlib
 import json
+import os
 import socket
 import sys
 import time
@@ -59,8 +60,8 @@ async def _run(wanted: dict[str, Any]) -> None:
     ]
     await _until_all_answer(servers)
     token = token_for(key, places.idp, wanted["caller_audience"], "ann", now=time.time())
-    sys.stdout.write(json.dumps({"caller_token": token}) + "\n")
-    sys.stdout.flush()
+    with contextlib.suppress(BrokenPipeError):  # who started us may be gone before it could listen
+        os.write(sys.stdout.fileno(), json.dumps({"caller_token": token}).encode() + b"\n")
     await asyncio.to_thread(sys.stdin.read)
     for server in servers:
         server.should_exit = True
