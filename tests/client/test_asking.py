@@ -223,8 +223,9 @@ def test_pauses_double_and_are_never_the_same_for_everybody():
 
 
 @pytest.mark.parametrize("said", ["s3cr3t", "subject-token-xyz"])
-def test_no_error_repeats_what_was_secret(said):
-    echo = Reply(400, {"error": "invalid_request", "error_description": f"bad {said}"})
+@pytest.mark.parametrize("where", ["error", "error_description"])
+def test_no_error_repeats_what_was_secret(said, where):
+    echo = Reply(400, {"error": "invalid_request", where: f"bad.{said}"})
     exchange = partial(TokenEndpoint.exchange, subject_token="subject-token-xyz")
     with answering(echo) as issuer, pytest.raises(TokenError) as caught:
         asker(issuer.token_url).ask(exchange)

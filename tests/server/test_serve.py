@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.server.toys import SECRET, Wire, ask, eventually, front, request
-from tokenward.server.listening import CannotListen, listen
+from tokenward.server.listening import CannotListen, let_in, listen, turn_away, welcome
 from tokenward.server.serve import serve, serving
 
 ROOT = Path(__file__).parents[2]
@@ -323,3 +323,41 @@ def test_serving_needs_nothing_that_only_others_need():
         [sys.executable, "-c", program], check=True, capture_output=True, text=True, cwd=ROOT
     )
     assert out.stdout.split() == []
+
+
+# Turning people away
+
+
+def test_who_has_begun_a_connection_is_let_in_and_nobody_begins_one_any_more():
+    listener = listen("127.0.0.1", 0)
+    here = listener.getsockname()
+    with listener, socket.create_connection(here, timeout=5) as early:
+        turn_away(listener)
+        with pytest.raises(TimeoutError):
+            socket.create_connection(here, timeout=0.3)
+        early.sendall(b"hello")
+        (connection,) = let_in(listener)
+        with connection:
+            connection.setblocking(True)
+            assert connection.recv(5) == b"hello"
+            connection.sendall(b"there")
+        assert early.recv(5) == b"there"
+
+
+def test_who_listens_next_is_found_again():
+    listener = listen("127.0.0.1", 0)
+    with listener:
+        turn_away(listener)
+        welcome(listener)
+        with socket.create_connection(listener.getsockname(), timeout=5):
+            (connection,) = let_in(listener)
+            connection.close()
+
+
+def test_a_port_that_turned_nobody_away_can_welcome_everybody():
+    listener = listen("127.0.0.1", 0)
+    with listener:
+        welcome(listener)
+        with socket.create_connection(listener.getsockname(), timeout=5):
+            (connection,) = let_in(listener)
+            connection.close()

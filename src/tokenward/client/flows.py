@@ -166,6 +166,8 @@ class TokenEndpoint:
         except RemoteError as fault:
             hidden = [value for name, value in form if name in _SECRETS]
             hidden += [self.credentials.client_secret, *header.values()]
+            if _repeats(fault.code, hidden):
+                fault.code = ""
             raise TokenError.of(fault, description=_description(response, hidden)) from None
         try:
             token = AccessToken.parse(answer, now=now, asked=scope)
@@ -203,13 +205,15 @@ def _description(response: httpx2.Response, hidden: Iterable[str]) -> str:
         said = load_object(response.content).get("error_description", "")
     except ValueError:
         return ""
-    if not isinstance(said, str):
-        return ""
-    for secret in filter(None, hidden):
-        bare = secret.removeprefix("Basic ")
-        if bare in said or quote_plus(bare) in said:
-            return ""  # whoever repeats what we sent has nothing to say that is worth the risk
+    if not isinstance(said, str) or _repeats(said, hidden):
+        return ""  # whoever repeats what we sent has nothing to say that is worth the risk
     return _UNSPEAKABLE.sub("'", said[:LONGEST_DESCRIPTION]).strip()
+
+
+def _repeats(said: str, hidden: Iterable[str]) -> bool:
+    """Whether something secret that was sent is in it."""
+    bare = [secret.removeprefix("Basic ") for secret in hidden if secret]
+    return any(secret in said or quote_plus(secret) in said for secret in bare)
 
 
 def _host(url: str) -> str:

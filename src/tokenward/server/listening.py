@@ -1,7 +1,11 @@
 """Opens the port: what is in the way is said, and nobody else's port is shared by accident."""
 
+import ctypes
 import errno
 import socket
+import struct
+from collections.abc import Iterator
+from contextlib import suppress
 
 BACKLOG = 2048
 _ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104
@@ -10,6 +14,20 @@ _WHY = {
     errno.EACCES: "this user may not; ports below 1024 are for root, so choose a higher one",
     errno.EADDRNOTAVAIL: "this machine does not have that address; 127.0.0.1 it always has",
 }
+
+# What the kernel does with a segment for this port once we turn people away: a SYN alone, the
+# first of somebody new, it drops; whatever else it lets through (struct sock_filter, socket(7)).
+_NOBODY_NEW = b"".join(
+    struct.pack("=HBBI", *instruction)
+    for instruction in (
+        (0x30, 0, 0, 13),  # load the byte of the flags, RFC 9293 §3.1
+        (0x54, 0, 0, 0x12),  # only SYN and ACK of them
+        (0x15, 0, 1, 0x02),  # is it SYN alone?
+        (0x06, 0, 0, 0),  # then drop it
+        (0x06, 0, 0, 0xFFFFFFFF),  # else keep all of it
+    )
+)
+_ATTACH_FILTER, _DETACH_FILTER = 26, 27
 
 
 class CannotListen(Exception):
@@ -45,6 +63,35 @@ def listen(host: str, port: int, *, beside: bool = False) -> socket.socket:
         raise CannotListen(f"Cannot listen on {url_of(host, port)}: {why}") from exc
     listener.setblocking(False)
     return listener
+
+
+def turn_away(listener: socket.socket) -> None:
+    """Let nobody new begin a connection; whoever has begun one gets through, and is to be let in.
+
+    Closing a port resets those who got through a moment ago and wait for us to accept them. Whom
+    we turn away tries again a second later, and is refused then, or finds who comes after us.
+    """
+    program = ctypes.create_string_buffer(_NOBODY_NEW, len(_NOBODY_NEW))
+    said = struct.pack("@HP", len(_NOBODY_NEW) // 8, ctypes.addressof(program))
+    with suppress(OSError):  # not every system can
+        listener.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, said)
+
+
+def welcome(listener: socket.socket) -> None:
+    """Let people in again who were turned away: somebody else serves this listener now."""
+    with suppress(OSError):  # nobody was
+        listener.setsockopt(socket.SOL_SOCKET, _DETACH_FILTER, 0)
+
+
+def let_in(listener: socket.socket) -> Iterator[socket.socket]:
+    """Those whom the kernel has let in already: closing the port would cut them off."""
+    for _ in range(BACKLOG):
+        try:
+            connection, _address = listener.accept()
+        except OSError:
+            return
+        connection.setblocking(False)
+        yield connection
 
 
 def url_of(host: str, port: int, *, tls: bool = False) -> str:

@@ -26,7 +26,7 @@ from tokenward.server.bounds import Limits
 from tokenward.server.fastlane import FastLane
 from tokenward.server.guard import Guard
 from tokenward.server.life import alive
-from tokenward.server.listening import BACKLOG, listen, url_of
+from tokenward.server.listening import BACKLOG, let_in, listen, turn_away, url_of, welcome
 from tokenward.server.logs import log_to
 from tokenward.server.notify import STOPPING, notify
 
@@ -39,6 +39,9 @@ DRAIN = 10.0
 _LAST_WORDS = 1.0
 _HANDSHAKE = 5.0
 """Seconds a client has for the beginning of TLS."""
+
+_BEGUN = 0.05
+"""Seconds in which connections that have begun get through, when nobody new may begin one."""
 
 _ENDINGS = (signal.SIGTERM, signal.SIGINT)
 
@@ -168,6 +171,7 @@ class _Server(Server):
         self._loop = asyncio.get_running_loop()
         self._listeners = sockets or []
         for listener in self._listeners:
+            welcome(listener)
             self.servers.append(await self._door(listener.dup()))
         if self._manner.alive is not None:
             self._loop.add_reader(self._manner.alive, self._abandoned)
@@ -233,8 +237,11 @@ class _Server(Server):
         if self._renewing is not None:
             self._renewing.cancel()
             await asyncio.wait((self._renewing,))
+        for listener in sockets or []:
+            turn_away(listener)
+        await asyncio.sleep(_BEGUN)
         # Nothing is waited for between the last of these and the closing of the port.
-        late = [one for listener in sockets or [] for one in _let_in(listener)]
+        late = [one for listener in sockets or [] for one in let_in(listener)]
         answered = [asyncio.create_task(self._answer(connection)) for connection in late]
         await super().shutdown(sockets)
         await asyncio.gather(*answered, return_exceptions=True)
@@ -259,17 +266,6 @@ class _Server(Server):
     def capture_signals(self) -> Iterator[None]:
         """None here: uvicorn would raise them again in the end, and the exit code would be 143."""
         yield
-
-
-def _let_in(listener: socket.socket) -> Iterator[socket.socket]:
-    """Those whom the kernel has let in already: closing the port would cut them off."""
-    for _ in range(BACKLOG):
-        try:
-            connection, _address = listener.accept()
-        except OSError:
-            return
-        connection.setblocking(False)
-        yield connection
 
 
 @contextlib.contextmanager
