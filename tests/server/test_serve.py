@@ -349,15 +349,19 @@ def test_who_listens_next_is_found_again():
     with listener:
         turn_away(listener)
         welcome(listener)
-        with socket.create_connection(listener.getsockname(), timeout=5):
-            (connection,) = let_in(listener)
-            connection.close()
+        assert_somebody_gets_in(listener)
 
 
 def test_a_port_that_turned_nobody_away_can_welcome_everybody():
     listener = listen("127.0.0.1", 0)
     with listener:
         welcome(listener)
-        with socket.create_connection(listener.getsockname(), timeout=5):
-            (connection,) = let_in(listener)
-            connection.close()
+        assert_somebody_gets_in(listener)
+
+
+def assert_somebody_gets_in(listener):
+    with socket.create_connection(listener.getsockname(), timeout=5) as somebody:
+        (connection,) = let_in(listener)
+        with connection:
+            connection.sendall(b"hello")
+        assert somebody.recv(5) == b"hello"

@@ -20,7 +20,7 @@ _WHY = {
 _NOBODY_NEW = b"".join(
     struct.pack("=HBBI", *instruction)
     for instruction in (
-        (0x30, 0, 0, 13),  # load the byte of the flags, RFC 9293 §3.1
+        (0x30, 0, 0, 13),  # load the byte of the flags
         (0x54, 0, 0, 0x12),  # only SYN and ACK of them
         (0x15, 0, 1, 0x02),  # is it SYN alone?
         (0x06, 0, 0, 0),  # then drop it
