@@ -182,8 +182,8 @@ def test_the_numbers_are_of_all_of_them_and_of_those_that_are_gone(served):
     served.start()
     for _ in range(30):
         assert served.ask()[0] == 200
-    served.until(lambda: issued(served) == 30)
-    assert {issued(served) for _ in range(20)} == {30}
+    # Each tells the others once in a while: who is asked may know of the last ones a moment later.
+    served.until(lambda: {issued(served) for _ in range(20)} == {30})
     gone = served.workers()[0]
     os.kill(gone, signal.SIGKILL)
     served.until(lambda: gone not in served.workers() and len(served.workers()) == 2)
