@@ -1,9 +1,9 @@
 """Opens the port: what is in the way is said, and nobody else's port is shared by accident."""
 
-import ctypes
 import errno
 import socket
 import struct
+from array import array
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -71,8 +71,8 @@ def turn_away(listener: socket.socket) -> None:
     Closing a port resets those who got through a moment ago and wait for us to accept them. Whom
     we turn away tries again a second later, and is refused then, or finds who comes after us.
     """
-    program = ctypes.create_string_buffer(_NOBODY_NEW, len(_NOBODY_NEW))
-    said = struct.pack("@HP", len(_NOBODY_NEW) // 8, ctypes.addressof(program))
+    program = array("B", _NOBODY_NEW)  # has an address, and costs no import as ctypes does
+    said = struct.pack("@HP", len(program) // 8, program.buffer_info()[0])
     with suppress(OSError):  # not every system can
         listener.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, said)
 
