@@ -74,6 +74,14 @@ class Served:
     tls: ssl.SSLContext | None = None
     process: subprocess.Popen[bytes] | None = None
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+
     def write(self, *, scope: str = "reports:read", listen: str | None = None) -> None:
         """Write the configuration."""
         text = CONFIG.format(

@@ -32,11 +32,8 @@ MOMENT = "tokenward_backup"
 @pytest.fixture
 def served(tmp_path):
     (tmp_path / "first").mkdir()
-    made = Served(folder=tmp_path / "first")
-    yield made
-    if made.process is not None:
-        made.process.kill()
-        made.process.wait()
+    with Served(folder=tmp_path / "first") as made:
+        yield made
 
 
 def token(served):

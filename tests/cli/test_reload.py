@@ -14,11 +14,8 @@ CA = certified("A root of ours", ca=True)
 
 @pytest.fixture
 def served(tmp_path):
-    made = Served(folder=tmp_path)
-    yield made
-    if made.process is not None:
-        made.process.kill()
-        made.process.wait()
+    with Served(folder=tmp_path) as made:
+        yield made
 
 
 def scope_of(served):

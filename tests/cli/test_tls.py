@@ -36,16 +36,8 @@ def served(tmp_path):
     SELF.write(tmp_path, "self")
     STRANGER.write(tmp_path, "stranger")
     (tmp_path / "believed.pem").write_bytes(CA.pem + SELF.pem)
-    made = Served(
-        folder=tmp_path,
-        scheme="https",
-        listen=PAIR,
-        tls=client(),
-    )
-    yield made
-    if made.process is not None:
-        made.process.kill()
-        made.process.wait()
+    with Served(folder=tmp_path, scheme="https", listen=PAIR, tls=client()) as made:
+        yield made
 
 
 ASKED = '\ntls_client_certificates = "{}"\ntls_client_ca = "believed.pem"'

@@ -11,11 +11,8 @@ from tests.leaks import Ledger
 
 @pytest.fixture
 def served(tmp_path):
-    made = Served(folder=tmp_path)
-    yield made
-    if made.process is not None:
-        made.process.kill()
-        made.process.wait()
+    with Served(folder=tmp_path) as made:
+        yield made
 
 
 def test_each_request_is_one_span_one_line_and_one_event_whichever_process_it_was(served):

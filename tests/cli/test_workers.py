@@ -18,11 +18,8 @@ from tests.running import free_port, hashed
 
 @pytest.fixture
 def served(tmp_path):
-    made = Served(folder=tmp_path, listen="workers = 2")
-    yield made
-    if made.process is not None:
-        made.process.kill()
-        made.process.wait()
+    with Served(folder=tmp_path, listen="workers = 2") as made:
+        yield made
 
 
 def test_two_serve_and_both_end_when_told(served):
