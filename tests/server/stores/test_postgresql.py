@@ -10,7 +10,6 @@ import psycopg
 import pytest
 
 from tests.databases import PASSWORD
-from tests.server.stores.kinds import in_schema, schema
 from tests.servers import until
 from tokenward.server.stores import (
     First,
@@ -25,15 +24,6 @@ from tokenward.server.stores.postgres import schema as tables
 
 PATIENCE = 0.8
 """Seconds that the hasty wait."""
-
-
-@pytest.fixture
-def url(database, tmp_path):
-    """The URL of a schema without tables."""
-    name = schema(tmp_path)
-    with psycopg.connect(database, autocommit=True) as db:
-        db.execute(f"CREATE SCHEMA {name}".encode())
-    return in_schema(database, name)
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import struct
 import psycopg
 import pytest
 
-from tests.server.stores.kinds import in_schema, schema
 from tests.server.stores.test_postgresql import blocked, eventually, hang_up, locked
 from tests.servers import until
 from tokenward.server.stores import StoreUnavailable, WrongStore, open_store
@@ -15,14 +14,6 @@ from tokenward.server.stores.postgres import PostgreSQL
 from tokenward.server.stores.postgres.wire import blobs, floats, number, texts
 
 PATIENCE = 2.0
-
-
-@pytest.fixture
-def url(database, tmp_path):
-    name = schema(tmp_path)
-    with psycopg.connect(database, autocommit=True) as db:
-        db.execute(f"CREATE SCHEMA {name}".encode())
-    return in_schema(database, name)
 
 
 @pytest.fixture
