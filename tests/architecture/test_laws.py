@@ -18,7 +18,7 @@ STARTS_ON_OLD_PYTHONS = [
     BOOTSTRAP / "__init__.py",
     BOOTSTRAP / "newer_python.py",
 ]
-PLUG_INS = {"grants", "logins", "profiles", "proofs", "records", "stores", "upstreams"}
+PLUG_INS = {"grants", "logins", "presets", "profiles", "proofs", "records", "stores", "upstreams"}
 
 
 @cache

@@ -315,6 +315,28 @@ def test_a_dotted_path_reaches_into_objects_unless_a_claim_has_that_very_name(cl
             rules.decide(ann(**claims))
 
 
+@pytest.mark.parametrize(
+    ("claims", "holds"),
+    [
+        ({"kubernetes.io": {"namespace": {"name": "shop"}}}, True),
+        ({"kubernetes.io": {"namespace.name": "shop"}}, True),
+        ({"kubernetes": {"io.namespace": {"name": "shop"}}}, True),
+        ({"kubernetes": {"io": "x"}, "kubernetes.io": {"namespace": {"name": "shop"}}}, True),
+        ({"kubernetes.io": {"namespace": {"name": "play"}}}, False),
+        ({"kubernetes.io": {"namespace": "shop"}}, False),
+        ({"kubernetes.io": "namespace.name"}, False),
+        ({"kubernetes.io/namespace/name": "shop"}, False),
+    ],
+)
+def test_names_on_the_way_into_objects_may_have_dots_themselves(claims, holds):
+    rules = policy(rule(caller="mobile", claims={"kubernetes.io.namespace.name": "shop"}))
+    if holds:
+        assert rules.decide(ann(**claims)).rule == "a rule"
+    else:
+        with pytest.raises(InvalidTarget):
+            rules.decide(ann(**claims))
+
+
 @given(st.text(), st.text())
 def test_a_pattern_without_stars_is_equality(wanted, actual):
     wanted = wanted.replace("*", "")

@@ -46,20 +46,8 @@ def refused(path: Path, environ=ENVIRON) -> list[str]:
 
 @pytest.fixture
 def settings(tmp_path) -> Settings:
-    """The design's file, without what this version does not have."""
-    source = DESIGN.read_text().replace(
-        'preset   = "github_actions"', 'issuer = "https://token.actions.githubusercontent.com"'
-    )
-    return load(written(tmp_path, source), ENVIRON)
-
-
-def test_the_designs_file_fails_at_what_this_version_does_not_have_and_nowhere_else():
-    assert refused(DESIGN) == [
-        (
-            "tokenward.toml:19 callers.ci.preset: presets come with a later version\n"
-            '    write issuer = "https://token.actions.githubusercontent.com" instead'
-        )
-    ]
+    """The design's file, as it stands."""
+    return load(written(tmp_path, DESIGN.read_text()), ENVIRON)
 
 
 def test_the_designs_file_says_who_we_are(settings):
@@ -77,6 +65,7 @@ def test_the_designs_file_says_who_may_ask(settings):
         issuer="https://dev-x.us.auth0.com/", audience="http://tokenserver.sample.bentley.com"
     )
     assert settings.subjects["mobile"].default == "itwin"
+    assert settings.subjects["ci"].proof.issuer == "https://token.actions.githubusercontent.com"
     assert settings.clients.keys() == {"nightly", "reports-api"}
     nightly = settings.clients["nightly"]
     assert nightly.client.grant_types == {CLIENT_CREDENTIALS}

@@ -345,7 +345,7 @@ ERRORS = [
     (after(APP, 'origins = "null"'), "app.origins", "is no origin"),
     (after(APP, 'origins = "https://x.example.com:443"'), "app.origins", "is no origin"),
     (after(APP, 'origins = "https://X.example.com"'), "app.origins", "is no origin"),
-    (after(AUTH0, 'preset = "github_actions"'), "mobile.preset", "come with a later version"),
+    (after(AUTH0, 'preset = "gitlab"'), "mobile.preset", 'did you mean "gitlab_ci"?'),
     (after(AUTH0, 'default = "itvin"'), "callers.mobile.default", 'did you mean "itwin"?'),
     (after(AUTH0, "leeway = 10"), "callers.mobile.leeway", 'such as "30s"'),
     (after(AUTH0, 'leeway = "1h"'), "callers.mobile.leeway", "between 0 and 300 seconds"),
@@ -443,7 +443,11 @@ ERRORS = [
     ((DEPLOYMENTS, 'claims = { repository = "**" }'), "claims", "whose repository"),
     ((DEPLOYMENTS, 'claims = { repository_owner = "*" }'), "claims", "whose repository"),
     ((DEPLOYMENTS, 'claims = { repository = ["a/b", "*/b"] }'), "claims", "whose repository"),
-    ((DEPLOYMENTS, "claims = { repository_owner_id = 4711 }"), "claims", "whose repository"),
+    (
+        (DEPLOYMENTS, "claims = { repository_owner_id = 4711 }"),
+        "owner_id",
+        "is a text in its tokens",
+    ),
     ((DEPLOYMENTS, 'claims = { sub = "repo:*" }'), "claims", "whose repository"),
     ((DEPLOYMENTS, 'claims = { sub = "repo:ac*:ref:x" }'), "claims", "whose repository"),
 ]
@@ -656,7 +660,7 @@ issuers callers tokens allow audit main mobile nightly reports proof jwt none cl
 audience secrets grant_types token_exchange scope scopes default lifetime upstream client_id url
 client_credentials profile ims okta algorithm RS256 caller token claims name keys 15m * ** from
 https://x.example.com http://localhost reports:read introspectors store memory: listen raw actor
-127.0.0.1:1 origins subject client preset github_actions
+127.0.0.1:1 origins subject client preset github_actions azure tenant google spiffe trust_domain
 """
 WORDS = st.sampled_from(VOCABULARY.split())
 VALUES = st.recursive(

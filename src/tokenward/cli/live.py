@@ -79,7 +79,9 @@ class Live:
             proof = subject.proof
             if getattr(proof, "keys", None) is None:
                 asked[f"callers.{name}"] = self._keys(
-                    getattr(proof, "issuer", ""), getattr(proof, "jwks_uri", "")
+                    getattr(proof, "issuer", ""),
+                    getattr(proof, "jwks_uri", ""),
+                    getattr(proof, "own_keys", None),
                 )
         for one in settings.clients.values():
             if uri := getattr(one.proof, "jwks_uri", ""):
@@ -104,12 +106,15 @@ class Live:
             part=part, good=good, said=said, hint=hint, ms=(perf_counter() - began) * 1_000
         )
 
-    def _keys(self, issuer: str, jwks_uri: str) -> Callable[[], Awaitable[str]]:
+    def _keys(
+        self, issuer: str, jwks_uri: str, own: Callable[..., Any] | None = None
+    ) -> Callable[[], Awaitable[str]]:
         async def ask() -> str:
             from tokenward.remote.fetch import RemoteError  # noqa: PLC0415
             from tokenward.remote.keysets import RemoteKeys  # noqa: PLC0415
 
-            keys = RemoteKeys(issuer, jwks_uri=jwks_uri, async_client=self._lent)
+            keys = own(time) if own else None
+            keys = keys or RemoteKeys(issuer, jwks_uri=jwks_uri, async_client=self._lent)
             try:
                 await keys.aload()
             except RemoteError as exc:

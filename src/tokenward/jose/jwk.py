@@ -22,6 +22,8 @@ _CURVES: dict[str, ec.EllipticCurve] = {
 _CURVE_NAMES = {curve.name: name for name, curve in _CURVES.items()}
 _REQUIRED = {"RSA": ("e", "kty", "n"), "EC": ("crv", "kty", "x", "y"), "OKP": ("crv", "kty", "x")}
 _LONGEST_MEMBER = 2048
+_SIGNING = ("sig", "jwt-svid")
+"""Uses of a key that signs; the second is SPIFFE's, in trust bundles (JWT-SVID §6.1)."""
 
 
 def public_key(jwk: Mapping[str, object]) -> PublicKey:
@@ -31,7 +33,7 @@ def public_key(jwk: Mapping[str, object]) -> PublicKey:
     """
     if any(name in jwk for name in _SECRET):
         raise UnusableKey("a JWK with secret members")
-    if jwk.get("use", "sig") != "sig":  # RFC 7517 §4.2
+    if jwk.get("use", "sig") not in _SIGNING:  # RFC 7517 §4.2
         raise UnusableKey("a JWK that is not for signatures")
     operations = jwk.get("key_ops", ["verify"])  # RFC 7517 §4.3
     if not isinstance(operations, list) or "verify" not in operations:

@@ -52,7 +52,7 @@ class VerifyingKey:
     def from_jwk(cls, document: Mapping[str, object]) -> Self:
         """Read a public JWK (RFC 7517 §4).  Raises ValueError for anything else.
 
-        Refused are secret members, symmetric keys, other uses than `sig`, `key_ops` without
+        Refused are secret members, symmetric keys, other uses than signing, `key_ops` without
         `verify`, unsound keys.  Without `alg` the key is for its curve's algorithm or RS256.
         """
         kid = document.get("kid")

@@ -12,7 +12,7 @@ from typing import Any
 from tokenward.server.values import Wrong, did_you_mean
 
 PROOF, UPSTREAM, PROFILE, GRANT = "proof", "upstream", "profile", "grant"
-SIGNER = "signer"
+SIGNER, PRESET = "signer", "preset"
 
 _HERE = "tokenward.server"
 
@@ -44,6 +44,15 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "token_exchange": f"{_HERE}.grants.token_exchange:TokenExchange",
         "jwt_bearer": f"{_HERE}.grants.jwt_bearer:JwtBearer",
     },
+    PRESET: {
+        "github_actions": f"{_HERE}.presets.github_actions:GithubActions",
+        "gitlab_ci": f"{_HERE}.presets.gitlab_ci:GitlabCi",
+        "kubernetes": f"{_HERE}.presets.kubernetes:Kubernetes",
+        "spiffe": f"{_HERE}.presets.spiffe:Spiffe",
+        "google": f"{_HERE}.presets.google:Google",
+        "azure": f"{_HERE}.presets.azure:Azure",
+        "aws": f"{_HERE}.presets.aws:Aws",
+    },
 }
 
 LATER: Mapping[str, frozenset[str]] = {
@@ -54,6 +63,7 @@ LATER: Mapping[str, frozenset[str]] = {
     PROFILE: frozenset({"hub"}),
     SIGNER: frozenset(),
     GRANT: frozenset({"authorization_code", "refresh_token", "device_code"}),
+    PRESET: frozenset(),
 }
 """What other pages of ours speak of, and this version does not have."""
 
@@ -64,6 +74,7 @@ _CONTRACTS: Mapping[str, tuple[tuple[str, ...], ...]] = {
     PROFILE: (("algorithm", "typ", "paths", "claims", "spoken"),),
     GRANT: (("name", "redeem"),),
     SIGNER: (("algorithms", "makes_keys", "make", "sign"),),
+    PRESET: (("issuer", "jwks_uri", "algorithms", "typ", "whose", "fault"),),
 }
 
 _FOREIGN = re.compile(r"(?P<module>[^\W\d]\w*(?:\.[^\W\d]\w*)*):(?P<name>[^\W\d]\w*)")

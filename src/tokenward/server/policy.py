@@ -287,12 +287,14 @@ def _fits(pattern: str, text: str) -> bool:
 
 
 def _at(path: str, claims: Mapping[str, object]) -> object:
-    """The claim of that name, or, where there is none, what a dotted path leads to."""
+    """The claim of that name, or, where there is none, what a dotted path leads to.
+
+    A name on the way may have dots itself: ``kubernetes.io.namespace``.
+    """
     if path in claims:
         return claims[path]
-    found: object = claims
-    for step in path.split("."):
-        if not isinstance(found, Mapping) or step not in found:
-            return None
-        found = found[step]
-    return found
+    for place, character in enumerate(path):
+        inside = claims.get(path[:place]) if character == "." else None
+        if isinstance(inside, Mapping) and (found := _at(path[place + 1 :], inside)) is not None:
+            return found
+    return None

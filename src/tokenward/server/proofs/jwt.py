@@ -2,19 +2,26 @@
 
 from collections.abc import Awaitable, Callable, Container
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
 
 from tokenward.clock import Clock
 from tokenward.jose.jws import Expired, InvalidToken
 from tokenward.jose.jwt import ACCESS_TOKEN, Claims, issuer_of
 from tokenward.jose.keys import ALGORITHMS, KeySet
 from tokenward.oauth.errors import InvalidGrant, OAuthError, TemporarilyUnavailable
+from tokenward.remote.keysets import RemoteKeys
 from tokenward.server.model import Caller
+from tokenward.server.presets import Preset
 from tokenward.server.proofs import NOT_VOUCHED_FOR, TooOld
 from tokenward.verifier.verifier import REMEMBER, KeysUnavailable, Verifier
 
 Revoked = Callable[[str, str], Awaitable[bool]]
 """Whether the token with this issuer and this ``jti`` was revoked."""
+
+
+def known(preset: Preset) -> Preset:
+    """As it comes: the settings have made it of its name, and of the keys that are its own."""
+    return preset
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +45,10 @@ class Jwt:
 
     typ: frozenset[str] = field(default_factory=frozenset)
     """The ``typ`` its tokens must have; empty for ``JWT``, ``at+jwt`` or none at all."""
+
+    preset: Annotated[Preset | None, known] = None
+    """The platform of a workload: `github_actions`, `gitlab_ci`, `kubernetes`, `spiffe`, `google`,
+    `azure`, `aws`, or `module:Class`. It brings `issuer`, `algorithms` and `typ`."""
 
     leeway: float = 10.0
     """Seconds its clock may differ from ours."""
@@ -78,7 +89,7 @@ class Jwt:
             self.issuer,
             self.audience,
             jwks_uri=self.jwks_uri,
-            keys=self.keys,
+            keys=self.own_keys(clock) or self.keys,
             algorithms=self.algorithms,
             typ=self.typ or ACCESS_TOKEN,
             leeway=self.leeway,
@@ -89,9 +100,18 @@ class Jwt:
             default=default,
             taken=taken,
             raw=self.subject == "raw",
+            preset=self.preset,
             verifier=verifier,
             revoked=revoked,
         )
+
+    def own_keys(self, clock: Clock) -> RemoteKeys | None:
+        """Keys that the platform has a way of its own to, unless the settings say another."""
+        way = getattr(self.preset, "keys", None)
+        if self.preset is None or way is None or self.keys is not None:
+            return None
+        keys: RemoteKeys | None = way(clock) if self.jwks_uri == self.preset.jwks_uri else None
+        return keys
 
 
 LONGEST_LEEWAY = 300
@@ -108,6 +128,7 @@ class TrustedIssuer:
     raw: bool
     verifier: Verifier
     revoked: Revoked | None = None
+    preset: Preset | None = None
     _known: dict[bytes, Caller] = field(default_factory=dict, init=False, repr=False)
     """By the digest of their token, for as long as the verifier recalls the same claims."""
 
@@ -139,6 +160,8 @@ class TrustedIssuer:
         return caller
 
     def _believed(self, claims: Claims) -> Caller:
+        if self.preset and (fault := self.preset.fault(claims)):
+            raise self._refused(fault)
         sub, exp = claims.get("sub"), claims["exp"]
         if not isinstance(sub, str) or not sub or not isinstance(exp, int | float):
             raise self._refused("sub: missing")

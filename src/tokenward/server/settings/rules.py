@@ -1,21 +1,19 @@
 """Who may have what? ``[[allow]]``: the first rule whose conditions hold decides."""
 
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated
 
 from tokenward.oauth.messages import CLIENT_CREDENTIALS
-from tokenward.oauth.presented import NONE
 from tokenward.oauth.scope import NOTHING, Scope
 from tokenward.server.config import Report, fill, spelled
 from tokenward.server.policy import ANY, Rule
 from tokenward.server.settings.callers import Callers
 from tokenward.server.settings.clients import grant_type_names
 from tokenward.server.settings.names import read_table
-from tokenward.server.settings.subjects import PRESETS
 from tokenward.server.settings.tokens import Tokens, TokenSettings
+from tokenward.server.settings.whose import check_claims
 from tokenward.server.values import (
     At,
     Within,
@@ -26,15 +24,6 @@ from tokenward.server.values import (
 )
 
 ALL = Scope(frozenset({"*"}))
-
-# What a pattern for GitHub's claims must say before any "*": who owns the repository.
-_GITHUB: Mapping[str, str] = {
-    "repository_owner": r"[^*]+",
-    "repository_owner_id": r"[^*]+",
-    "repository_id": r"[^*]+",
-    "repository": r"[^*/]+/.+",
-    "sub": r"(repo|repository|repository_id|repository_owner|repository_owner_id):[^*:/]+[:/].*",
-}
 
 
 def patterns(value: object) -> dict[str, object]:
@@ -155,34 +144,7 @@ def _check_who(one: RuleTable, at: At, callers: Callers, report: Report) -> None
     if one.claims and (one.caller == ANY or one.caller in callers.clients):
         report.error((*at, "claims"), "a client has no claims: this rule would never hold")
     if one.caller in callers.subjects:
-        _check_claims(one, at, callers, report)
-
-
-def _check_claims(one: RuleTable, at: At, callers: Callers, report: Report) -> None:
-    """An issuer vouches for everybody it knows, and some know everybody."""
-    issuer = str(getattr(callers.subjects[one.caller].proof, "issuer", ""))
-    if (issuer + "/").startswith(PRESETS["github_actions"] + "/"):
-        if not any(_owned(name, wanted) for name, wanted in one.claims.items()):
-            report.error(
-                (*at, "claims"),
-                "must say whose repository: GitHub vouches for everybody's workflows",
-                'claims = { repository_owner_id = "4711", repository = "acme/app" }',
-            )
-    elif not one.claims:
-        asking = callers.clients.get(one.client)
-        if asking is None or NONE in asking.registered.proof.methods:
-            report.warn(
-                at,
-                "is for anybody whom this issuer vouches for, whatever else it says of them",
-                'to say for whom: claims = { permissions = "…" }',
-            )
-
-
-def _owned(name: str, wanted: object) -> bool:
-    """Whether a pattern, or every one of a list, names an owner."""
-    if isinstance(wanted, tuple):
-        return all(_owned(name, one) for one in wanted)
-    return isinstance(wanted, str) and bool(re.fullmatch(_GITHUB.get(name, r"\Z."), wanted))
+        check_claims(one.claims, one.caller, one.client, at, callers, report)
 
 
 def _scope(one: RuleTable, at: At, tokens: Tokens, report: Report) -> Scope:

@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from tokenward.remote.discovery import check_url
-from tokenward.server.config import Report, fill, settings_of, spelled
+from tokenward.server.config import Report, fill
 from tokenward.server.limits import Rate
 from tokenward.server.settings.origins import browser_origins
+from tokenward.server.settings.presets import written_out
 from tokenward.server.settings.rates import rate
-from tokenward.server.values import REPORTED, At
-
-PRESETS = {"github_actions": "https://token.actions.githubusercontent.com"}
+from tokenward.server.values import At
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,16 +47,7 @@ class SubjectSettings:
 def read_subject(
     name: str, table: Mapping[str, object], cls: type, at: At, report: Report
 ) -> SubjectSettings | None:
-    if "preset" in table and "preset" not in settings_of(cls):
-        issuer = PRESETS.get(str(table["preset"]), "")
-        report.error(
-            (*at, "preset"),
-            "presets come with a later version",
-            f'write issuer = "{issuer or "https://…"}" instead',
-        )
-        table = {"issuer": REPORTED, **table}
-        del table["preset"]
-    table = spelled(table, at, report, SubjectTable, cls)
+    table = written_out(table, at, report, SubjectTable, cls)
     common = fill(SubjectTable, table, at, report)
     proof = fill(cls, table, at, report)
     if common is None or proof is None:
