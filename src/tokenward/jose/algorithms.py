@@ -91,7 +91,7 @@ def checker(algorithm: str, public: PublicKey) -> Check:
     if isinstance(public, rsa.RSAPublicKey) and algorithm in _RSA:
         return _rsa_checker(public, *_RSA[algorithm])
     if isinstance(public, ec.EllipticCurvePublicKey) and algorithm in _EC:
-        return _ec_checker(public, *_EC[algorithm])
+        return ecdsa_checker(public, *_EC[algorithm])
     if isinstance(public, ed25519.Ed25519PublicKey) and algorithm in EDWARDS:
         return _ed25519_checker(public)
     raise UnusableKey("the key is not for this algorithm")
@@ -142,7 +142,7 @@ def _rsa_checker(
     return check
 
 
-def _ec_checker(
+def ecdsa_checker(
     public: ec.EllipticCurvePublicKey, curve: ec.EllipticCurve, digest: hashes.HashAlgorithm
 ) -> Check:
     if not isinstance(public.curve, type(curve)):

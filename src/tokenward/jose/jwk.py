@@ -26,10 +26,12 @@ _SIGNING = ("sig", "jwt-svid")
 """Uses of a key that signs; the second is SPIFFE's, in trust bundles (JWT-SVID §6.1)."""
 
 
-def public_key(jwk: Mapping[str, object]) -> PublicKey:
+def public_key(
+    jwk: Mapping[str, object], curves: Mapping[str, ec.EllipticCurve] = _CURVES
+) -> PublicKey:
     """Read the public key in a JWK that is meant for checking signatures.
 
-    Raises ValueError, mostly UnusableKey.
+    `curves` are those that a key may be on.  Raises ValueError, mostly UnusableKey.
     """
     if any(name in jwk for name in _SECRET):
         raise UnusableKey("a JWK with secret members")
@@ -43,8 +45,8 @@ def public_key(jwk: Mapping[str, object]) -> PublicKey:
             # Some write a zero byte before n, although they should not (RFC 7518 §6.3.1.1).
             n, e = (int.from_bytes(_member(jwk, name), "big") for name in ("n", "e"))
             return rsa.RSAPublicNumbers(e, n).public_key()
-        case "EC", str(name) if name in _CURVES:
-            curve = _CURVES[name]
+        case "EC", str(name) if name in curves:
+            curve = curves[name]
             x, y = (_member(jwk, name, (curve.key_size + 7) // 8) for name in ("x", "y"))
             numbers = (int.from_bytes(x, "big"), int.from_bytes(y, "big"))
             return ec.EllipticCurvePublicNumbers(*numbers, curve).public_key()
