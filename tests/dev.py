@@ -29,8 +29,7 @@ def program(*arguments: str) -> list[str]:
 def around(environ: Mapping[str, str] | None = None) -> dict[str, str]:
     """The environment of a command: what any shell has, and what the test gives."""
     shell = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-    quick = {name: it for name, it in os.environ.items() if name == "PYTHONPYCACHEPREFIX"}
-    return environment({**shell, **quick, **(environ or {})})
+    return environment({**shell, **(environ or {})})
 
 
 @dataclass(frozen=True, kw_only=True)

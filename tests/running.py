@@ -28,6 +28,7 @@ import httpx2
 import pytest
 
 from tests.leaks import Ledger
+from tests.tiers import BYTECODE
 from tokenward.jose.keys import SigningKey
 from tokenward.server.keyring import from_bytes
 from tokenward.server.rotation import Entries, current
@@ -60,7 +61,7 @@ def free_port() -> int:
 def environment(environ: Mapping[str, str]) -> dict[str, str]:
     """These variables, what measures coverage, and nothing else of ours."""
     measured = {name: it for name, it in os.environ.items() if name.startswith("COVERAGE")}
-    ours = {"PYTHONPATH": str(SOURCE), "PYTHONDONTWRITEBYTECODE": "1"}
+    ours = {"PYTHONPATH": str(SOURCE), "PYTHONPYCACHEPREFIX": str(BYTECODE)}
     return {**measured, **ours, **environ}
 
 

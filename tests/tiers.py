@@ -63,6 +63,9 @@ CORES = os.cpu_count() or 1
 TOGETHER = {"fast": min(2 * CORES, 4), "programs": min(CORES + 1, 4), "browser": 2, "fuzz": 2}
 """How many at a time: what is waited for more than it works, more than there are cores."""
 
+BYTECODE = Path(sys.prefix, ".tokenward", "bytecode")
+"""Where Python keeps what it has compiled, lest every process of a test compile it all anew."""
+
 NO_TESTS = 5
 """pytest's exit status when it found nothing to run."""
 
@@ -94,7 +97,14 @@ class Run:
         started = time.monotonic()
         good = True
         for command in CHECKS[tier]:
-            done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+            done = subprocess.run(
+                command,
+                env=_environment(),
+                cwd=ROOT,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
             if done.returncode:
                 good = False
                 sys.stdout.write(done.stdout + done.stderr)
@@ -116,7 +126,7 @@ class Run:
             report = Path(folder) / "report.xml"
             done = subprocess.run(
                 [*self._pytest(tier), f"--junitxml={report}", *self.arguments],
-                env={**os.environ, **environment, **self._strictness()},
+                env={**_environment(), **environment, **self._strictness()},
                 cwd=ROOT,
                 check=False,
             )
@@ -220,6 +230,19 @@ class Run:
         return {"TOKENWARD_SKIP_NOTHING": "1"} if self.strict else {}
 
 
+def _environment() -> dict[str, str]:
+    """Ours, and a Python that compiles once what it reads, whatever else it would do."""
+    ours = {name: it for name, it in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**ours, "PYTHONPYCACHEPREFIX": str(BYTECODE)}
+
+
+def _tidy() -> None:
+    """Forget what was compiled of files that earlier tests wrote: nobody reads them again."""
+    theirs = BYTECODE.joinpath(*Path(tempfile.gettempdir()).resolve().parts[1:])
+    for folder in theirs.glob("pytest-of-*"):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def _count(report: Path) -> tuple[int, int, list[str]]:
     """How many passed and failed, and who was skipped; a failure that is expected is a pass."""
     passed, failed = 0, 0
@@ -297,6 +320,7 @@ def main(arguments: list[str]) -> int:
         parser.error(f"--all runs everything, so it takes no {rest[0]}")
     if Path.cwd() != ROOT:
         rest = [_here(argument, Path.cwd()) for argument in rest]
+    _tidy()
     run = Run(strict=asked.all, mark=asked.mark, arguments=rest)
 
     plan: list[Callable[[], Outcome]] = [run.fast]

@@ -14,6 +14,7 @@ from pathlib import Path
 from urllib.parse import quote, urlencode
 
 from tests.servers import Issuer
+from tests.tiers import BYTECODE
 from tests.upstream import Upstream
 from tests.world import (
     API_SECRET,
@@ -56,7 +57,8 @@ scope  = "reports:read"
 def environment(**more):
     """What a server is started with, and what measures coverage."""
     measured = {name: it for name, it in os.environ.items() if name.startswith("COVERAGE")}
-    return {**measured, "PATH": os.environ["PATH"], "PYTHONPATH": str(SOURCE), **more}
+    ours = {"PYTHONPATH": str(SOURCE), "PYTHONPYCACHEPREFIX": str(BYTECODE)}
+    return {**measured, "PATH": os.environ["PATH"], **ours, **more}
 
 
 def basic(id, secret):
