@@ -29,6 +29,8 @@ def test_ours(): assert 1
 @pytest.mark.clients
 def test_theirs(node): assert node
 """
+QUICK = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_PLUGINS": "xdist.plugin"}
+"""What the runner needs of pytest, and nothing that is only loaded."""
 
 
 @pytest.fixture
@@ -50,9 +52,10 @@ def checkout(tmp_path):
 
 
 def run(checkout, *arguments, cwd=None, path="/nowhere"):
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("COVERAGE", "PYTEST"))}
     return subprocess.run(
         [sys.executable, "-P", str(checkout / "tests" / "tiers.py"), *arguments],
-        env={**{k: v for k, v in os.environ.items() if not k.startswith("PYTEST")}, "PATH": path},
+        env={**inherited, **QUICK, "PATH": path},
         cwd=cwd or checkout,
         capture_output=True,
         text=True,
