@@ -120,12 +120,11 @@ class Program:
     @property
     def whole_environ(self) -> dict[str, str]:
         """Its variables, and ours. Python compiles what it reads once, as where it is installed,
-        and not at every start."""
-        compiled = {
-            "PYTHONDONTWRITEBYTECODE": "",
-            "PYTHONPYCACHEPREFIX": str(self.folder.parent / "compiled"),
-        }
-        return {**os.environ, **compiled, **self.environ}
+        and not at every start: where it is told to, or beside what is measured."""
+        ours = str(self.folder.parent / "compiled")
+        compiled = os.environ.get("PYTHONPYCACHEPREFIX") or ours
+        python = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": compiled}
+        return {**os.environ, **python, **self.environ}
 
     @property
     def said(self) -> str:

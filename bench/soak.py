@@ -69,7 +69,7 @@ class Soak:
         await self._measure(crowd)
         say(
             f"asking {self.rate:.0f} times a second for {self.options.minutes:g} minutes; "
-            f"every {EVERY:g} s a line goes to {self.options.samples}"
+            f"every {self.options.every:g} s a line goes to {self.options.samples}"
         )
         self._kinds = cycle(order())
         self.watch.begin()
@@ -118,13 +118,15 @@ class Soak:
 
     async def _look(self) -> None:
         due = time.monotonic()
+        tell = due + 60
         while True:
-            due += EVERY
+            due += self.options.every
             await asyncio.sleep(due - time.monotonic())
             sample = self.watch.look()
             write(sample, self.options.samples)
             self.stopped |= self.ours.program.ended
-            if len(self.watch.samples) % (60 // EVERY) == 0:
+            if due >= tell:
+                tell += 60
                 say(told(sample))
 
     def _stop(self) -> None:
@@ -220,6 +222,7 @@ def options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--measure", type=float, default=6.0, help="seconds to find out its capacity (6), twice"
     )
+    parser.add_argument("--every", type=float, default=EVERY, help="seconds between two looks (10)")
     parser.add_argument("--samples", default="soak.jsonl", help="where samples go (soak.jsonl)")
     parser.add_argument("--json", action="store_true", help="the verdict as JSON")
     said = parser.parse_args(arguments)

@@ -191,9 +191,12 @@ def test_a_program_that_does_not_start_says_why(tmp_path):
     assert program.stop() == 1
 
 
-def test_python_compiles_what_it_measures_as_where_it_is_installed(tmp_path, monkeypatch):
+@pytest.mark.parametrize(("told", "where"), [("", "compiled"), ("elsewhere", "elsewhere")])
+def test_python_compiles_what_it_measures_as_where_it_is_installed(
+    tmp_path, monkeypatch, told, where
+):
     monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
-    (tmp_path / "module.py").write_text("")
+    monkeypatch.setenv("PYTHONPYCACHEPREFIX", told and str(tmp_path / told))
     command = [sys.executable, "-c", "import sys; sys.path.append('.'); import module"]
     folder = tmp_path / "it"
     program = Program(name="it", command=command, folder=folder, cores=EVERY_CORE)
@@ -202,4 +205,4 @@ def test_python_compiles_what_it_measures_as_where_it_is_installed(tmp_path, mon
     program.start()
     assert program.process.wait(30) == 0, program.said
     program.stop()
-    assert list((tmp_path / "compiled").rglob("module.*.pyc"))
+    assert list((tmp_path / where).rglob("module.*.pyc"))
