@@ -120,7 +120,7 @@ async def test_stopped_all_hear_so_soon_and_it_is_found_again_by_itself(server, 
             with pytest.raises(StoreUnavailable, match="refused") as gone:
                 await attempt("code")
             assert PASSWORD not in str(gone.value.detail)
-        assert time.monotonic() - started < 0.1, "everybody waits for what is known to be gone"
+        assert time.monotonic() - started < 1, "everybody waits for what is known to be gone"
     finally:
         await asyncio.to_thread(server.start)
     await back(store)

@@ -159,7 +159,7 @@ def test_the_deadline_is_for_the_whole_conversation(issuer, get):
 
     def stubborn():
         errors = []
-        for _ in range(5):
+        for _ in range(20):
             try:
                 yield httpx2.Request("GET", issuer.jwks_uri)
             except RemoteError as exc:
@@ -168,8 +168,8 @@ def test_the_deadline_is_for_the_whole_conversation(issuer, get):
 
     started = time.monotonic()
     with open_client() as client:
-        assert len(run(stubborn(), client, deadline=0.3)) == 5
-    assert time.monotonic() - started < 1
+        assert len(run(stubborn(), client, deadline=0.3)) == 20
+    assert time.monotonic() - started < 3  # for each of them it would be six
 
 
 def test_a_flow_may_go_on_after_an_error(issuer):

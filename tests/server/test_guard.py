@@ -384,11 +384,12 @@ def test_empty_lines_do_not_stop_the_clock_either(hurried):
         assert 0.2 < time.monotonic() - started < 5
 
 
-def test_a_connection_is_kept_for_a_while(hurried):
-    with Wire(hurried) as wire:
+def test_a_connection_is_kept_for_a_while(lane):
+    limits = replace(FAST, idle=1)
+    with serving(lane(front(routes={"/token": Echo()})), limits=limits) as url, Wire(url) as wire:
         for _ in range(4):
             assert wire.say(request()).hear().status == 200
-            time.sleep(0.15)
+            time.sleep(0.3)
         assert wire.closed()
 
 

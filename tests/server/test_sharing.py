@@ -260,13 +260,13 @@ def locked(folder):
 
 
 async def test_while_the_store_is_locked_each_asks_by_itself_and_soon(town, monkeypatch):
-    monkeypatch.setattr(sharing, "TO_ANSWER", 0.1)
+    monkeypatch.setattr(sharing, "TO_ANSWER", 0.5)
     (one, _), (two, _) = await town.node(), await town.node()
     with locked(town.folder):
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(5):
             assert (await one.issue(authorized())).value == "theirs-1"
             assert (await two.issue(authorized())).value == "theirs-2"
-        async with asyncio.timeout(0.1):  # and does not try the store every time
+        async with asyncio.timeout(0.4):  # and does not try the store every time
             assert (await one.issue(authorized("other"))).value == "theirs-3"
 
 

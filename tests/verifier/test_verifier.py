@@ -337,7 +337,7 @@ async def test_known_keys_work_while_a_refetch_hangs(issuer, verifier, hands):
     hands.forward(1)
     for number in range(20):
         token = issuer.token(sub=str(number), exp=int(hands()) + 600)
-        assert await asyncio.wait_for(verifier.averify(token), 1)
+        assert await asyncio.wait_for(verifier.averify(token), 10)
     issuer.let_go.set()
     with pytest.raises(UnknownKey):
         await waiting
@@ -352,7 +352,7 @@ def test_known_keys_work_in_threads_while_a_refetch_hangs(issuer, verifier, hand
     for number in range(20):
         token = issuer.token(sub=str(number), exp=int(hands()) + 600)
         assert verifier.verify(token, wait=True)
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 10
     until_now(lambda: issuer.count() == 2)
     issuer.let_go.set()
     verifier.load()

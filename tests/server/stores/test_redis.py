@@ -98,11 +98,11 @@ async def test_nobody_waits_long_for_one_that_does_not_answer(cache, server, mon
     with server.frozen():
         started = time.monotonic()
         assert await asyncio.gather(*(cache.shelf.get("key") for _ in range(500))) == [None] * 500
-        assert time.monotonic() - started < 10 * PATIENCE
+        assert time.monotonic() - started < 40 * PATIENCE  # one after the other it would be 500
         started = time.monotonic()
         for _ in range(100):  # it is known not to answer
             assert await cache.shelf.get("key") is None
-        assert time.monotonic() - started < 2 * PATIENCE
+        assert time.monotonic() - started < 20 * PATIENCE  # and here 100
     cache._asleep_until = 0
     await back(cache)
     assert await cache.shelf.get("key") == b"value"

@@ -549,7 +549,7 @@ def test_a_connection_makes_no_file_waits_for_nobody_and_begins_nothing(path):
             started = time.monotonic()
             with pytest.raises(sqlite3.OperationalError, match="locked"):
                 db.execute("BEGIN IMMEDIATE")
-            assert time.monotonic() - started < 0.7
+            assert time.monotonic() - started < 3  # left to itself, SQLite waits for five
 
 
 def test_a_file_that_is_there_is_not_opened_which_would_give_up_the_locks_on_it(path):
