@@ -150,7 +150,7 @@ async def test_it_is_remembered_and_shared_by_everybody_who_may_have_it(broker, 
     first = await broker.issue(ANN)
     assert await broker.issue(authorized(subject="mobile|bob")) is first
     assert len(upstream.questions) == 1
-    assert broker.counters == Counters(asked=1, served=2, avoided=1, errors=0)
+    assert broker.counters == Counters(asked=1, fetched=1, served=2, avoided=1, errors=0)
 
 
 async def test_a_token_in_memory_makes_nobody_wait(broker):
@@ -212,7 +212,7 @@ async def test_a_crowd_of_a_thousand_asks_once(broker, upstream):
     assert {one.value for one in got} == {"theirs-1"}
     assert len(got) == 1_000
     assert len(upstream.questions) == 1
-    assert broker.counters == Counters(asked=1, served=1_000, avoided=999)
+    assert broker.counters == Counters(asked=1, fetched=1, served=1_000, avoided=999)
 
 
 async def test_a_crowd_hears_the_same_failure_and_the_next_caller_asks_anew(broker, upstream):
@@ -631,13 +631,51 @@ async def test_the_deadline_covers_the_whole_and_nobody_else_waits(make, upstrea
     assert (await broker.issue(ANN)).value == "theirs-2"
 
 
+# ── how questions end is counted ──
+
+
+async def test_who_wants_to_know_hears_how_every_question_ended(make, upstream, hour):
+    heard = []
+    broker = make(heard=lambda end, seconds: heard.append((end, seconds)))
+    upstream.answers += [token(), *[says(401)] * breaker.FAILURES]
+    await broker.issue(ANN)
+    await broker.issue(ANN)
+    for _ in range(breaker.FAILURES + 1):
+        await refused(broker, authorized("other"))
+    assert heard == [("fetched", 0.0), *[("errors", 0.0)] * breaker.FAILURES, ("refused", None)]
+    counts = broker.counters
+    assert (counts.fetched, counts.errors, counts.refused) == (1, breaker.FAILURES, 1)
+    assert sum(counts.latency.counts) == 1 + breaker.FAILURES
+
+
+async def test_what_a_question_took_has_its_tries_and_the_waits_between_in_it(
+    theirs, http, upstream
+):
+    broker = Broker(upstream=theirs, http=http)
+    upstream.answers += [says(503), token(wait=0.05)]
+    await broker.issue(ANN)
+    assert broker.counters.asked == 2
+    assert sum(broker.counters.latency.counts) == 1
+    assert 0.05 < broker.counters.latency.total < 5
+
+
+async def test_whoever_was_told_to_come_back_later_took_no_time(make, upstream):
+    heard = []
+    broker = make(heard=lambda end, seconds: heard.append((end, seconds)))
+    upstream.answers += [says(429, Retry_After="60")]
+    await refused(broker)
+    await refused(broker, authorized("other"))
+    assert heard == [("errors", 0.0), ("errors", None)]
+    assert len(upstream.questions) == 1
+
+
 # ── patience ──
 
 
 async def test_what_may_pass_is_asked_again_and_served(broker, upstream):
     upstream.answers += [says(503, THEIRS), hangs_up]
     assert (await broker.issue(ANN)).value == "theirs-1"
-    assert broker.counters == Counters(asked=3, served=1)
+    assert broker.counters == Counters(asked=3, fetched=1, served=1)
 
 
 async def test_a_short_retry_after_is_waited_for(broker, upstream):

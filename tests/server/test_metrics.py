@@ -82,6 +82,11 @@ async def test_the_numbers_are_what_was_done(world):
     assert of(found, "tokenward_upstream_served_total", token="itwin") == 4
     assert of(found, "tokenward_upstream_avoided_total", token="itwin") == 3
     assert of(found, "tokenward_upstream_errors_total", token="itwin") == 0
+    assert of(found, "tokenward_upstream_fetched_total", token="itwin") == 1
+    assert of(found, "tokenward_upstream_refused_total", token="itwin") == 0
+    assert of(found, "tokenward_upstream_seconds_count", token="itwin") == 1
+    assert of(found, "tokenward_upstream_seconds_bucket", token="itwin", le="+Inf") == 1
+    assert 0 < of(found, "tokenward_upstream_seconds_sum", token="itwin") < 10
     requests = "tokenward_http_requests_total"
     assert of(found, requests, route="/token", method="POST", status="200") == 3
     assert of(found, requests, route="/getToken", method="GET", status="200") == 4
@@ -192,16 +197,20 @@ async def test_processes_are_counted_together_and_the_dead_are_not_forgotten(tmp
     dead = Tally()
     dead.seen("/token", "POST", 200, 0.002, "")
     dead.seen("/jwks", "GET", 200, 0.002, "")
-    left_behind = json.dumps({**dead.numbers(), "upstreams": {"itwin": {"asked": 2}}})
+    waited = {"itwin": [0, 1, 0.5]}
+    said = {"upstreams": {"itwin": {"asked": 2}}, "waited": waited}
+    left_behind = json.dumps({**dead.numbers(), **said})
     write(tmp_path / "1.json", left_behind)
     write(tmp_path / "2.json", "{half a fi")
-    ours.more = lambda: {"upstreams": {"itwin": {"asked": 1}}, "keys": {"main": 5}}
+    mine = {"upstreams": {"itwin": {"asked": 1}}, "waited": {"itwin": [1, 1, 0.25]}}
+    ours.more = lambda: {**mine, "keys": {"main": 5}}
     await ours.open()
     await asyncio.sleep(0.05)
     numbers = ours.numbers()
     assert ["/token", "POST", "200", 2] in numbers["requests"]
     assert ["/jwks", "GET", "200", 1] in numbers["requests"]
     assert numbers["upstreams"] == {"itwin": {"asked": 3}}
+    assert numbers["waited"] == {"itwin": [1, 2, 0.75]}
     assert numbers["keys"] == {"main": 5}
     await ours.close()
     left = [json.loads(path.read_text()) for path in tmp_path.glob("[3-9]*.json")]
@@ -212,6 +221,7 @@ async def test_processes_are_counted_together_and_the_dead_are_not_forgotten(tmp
 async def test_every_metric_is_in_the_page_and_the_other_way_round(world):
     token = (await world.token(audience="reports")).json()["access_token"]
     await world.token(audience="nothing")
+    await world.get_token(world.user_token())
     await world.http.post("/introspect", data={"token": token}, auth=("reports-api", API_SECRET))
     found = {name for name, *_ in await scraped(world) if not name.startswith("process_")}
     found = {re.sub(r"_(bucket|count|sum|created)$", "", name) for name in found}

@@ -7,7 +7,7 @@ It reads from top to bottom: what is opened, and what sits on it. Which path lea
 import asyncio
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpx2
@@ -210,8 +210,10 @@ class Server:
 
     def _counted(self, rings: Mapping[str, Ring]) -> dict[str, Any]:
         """What the parts of the server have counted themselves."""
+        brokers = self.theirs.brokers.items()
         return {
-            "upstreams": {name: asdict(one.counters) for name, one in self.theirs.brokers.items()},
+            "upstreams": {name: one.counters.numbers() for name, one in brokers},
+            "waited": {name: one.counters.latency.spans() for name, one in brokers},
             "keys": {
                 name: current(ring.entries, self.clock()).since for name, ring in rings.items()
             },

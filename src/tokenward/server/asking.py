@@ -10,12 +10,14 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from pathlib import Path
 from traceback import extract_tb
+from typing import Literal, TypeAlias
 
 import httpx2
 
 from tokenward.clock import Clock
 from tokenward.remote.fetch import RemoteError, arun
 from tokenward.server.breaker import Breaker
+from tokenward.server.latency import Latency
 from tokenward.server.model import Authorization
 from tokenward.server.patience import LeftAlone, Patience
 from tokenward.server.remembered import Asked, Failure, Held
@@ -36,6 +38,16 @@ _log = logging.getLogger("tokenward.server.broker")
 
 Judge = Callable[[Asked, Authorization], Held | Failure]
 
+End: TypeAlias = Literal["fetched", "errors", "refused"]
+"""How a question ends, by the names of what is counted."""
+
+Heard = Callable[[End, float | None], None]
+"""Told how a question ended, and after how many seconds, if anybody was asked."""
+
+
+def nobody(_end: End, _seconds: float | None, /) -> None:
+    """Does not listen."""
+
 
 @dataclass(slots=True, kw_only=True)
 class Counters:
@@ -43,6 +55,9 @@ class Counters:
 
     asked: int = 0
     """Questions sent upstream, every try counted."""
+
+    fetched: int = 0
+    """Tokens that questions brought."""
 
     served: int = 0
     """Tokens handed out."""
@@ -59,6 +74,14 @@ class Counters:
     shared: int = 0
     """Tokens that another process had asked for."""
 
+    latency: Latency = field(default_factory=Latency, compare=False, repr=False)
+    """What questions took, every try and every wait between included."""
+
+    def numbers(self) -> dict[str, int]:
+        """Whatever is counted, by its name."""
+        names = ("asked", "fetched", "served", "avoided", "errors", "refused", "shared")
+        return {name: getattr(self, name) for name in names}
+
 
 @dataclass(slots=True, kw_only=True)
 class Asking:
@@ -73,6 +96,7 @@ class Asking:
     counters: Counters
     clock: Clock
     ticks: Callable[[], float]
+    heard: Heard = field(default=nobody, repr=False)
     breaker: Breaker = field(init=False)
     _faults: OrderedDict[Hashable, Breaker] = field(
         default_factory=OrderedDict, init=False, repr=False
@@ -90,17 +114,35 @@ class Asking:
         """
         fault = self._faults.get(key)
         if wait := max(self.breaker.wait(), fault.wait() if fault else 0.0):
-            self.counters.refused += 1
+            self._ended("refused", None)
             return Failure(detail="it has failed too often", retry_after=wait, asked=False)
         self.breaker.begin(key)
         if fault:
             fault.begin(key)
+        began = self.ticks()
         try:
-            return await self._outcome(key, authorization, within)
+            outcome = await self._outcome(key, authorization, within)
         finally:
             self.breaker.abandoned(key)
             if fault:
                 fault.abandoned(key)
+        seconds = self.ticks() - began
+        if isinstance(outcome, Held):
+            self._ended("fetched", seconds)
+        else:
+            self._ended("errors", seconds if outcome.asked else None)
+        return outcome
+
+    def _ended(self, end: End, seconds: float | None) -> None:
+        if end == "fetched":
+            self.counters.fetched += 1
+        elif end == "errors":
+            self.counters.errors += 1
+        else:
+            self.counters.refused += 1
+        if seconds is not None:
+            self.counters.latency.took(seconds)
+        self.heard(end, seconds)
 
     async def _outcome(
         self, key: Hashable, authorization: Authorization, within: float
@@ -116,7 +158,6 @@ class Asking:
         try:
             asked = await self.patience.ask(once, within=within)
         except LeftAlone as error:
-            self.counters.errors += 1
             return Failure(detail=error.reason, retry_after=error.retry_after or 0.0, asked=False)
         except RemoteError as error:
             known = f": {error.code}" if error.code in _THEIRS | _OURS else ""
@@ -144,7 +185,6 @@ class Asking:
         *,
         theirs: bool = False,
     ) -> Failure:
-        self.counters.errors += 1
         if not theirs:
             fault = self._faults.setdefault(key, Breaker(ticks=self.ticks))
             if len(self._faults) > MOST_FAULTS:

@@ -19,7 +19,7 @@ import httpx2
 from tokenward.clock import Clock, now
 from tokenward.oauth.errors import TargetNotAllowed
 from tokenward.oauth.messages import AccessToken
-from tokenward.server.asking import Asking, Counters
+from tokenward.server.asking import Asking, Counters, Heard, nobody
 from tokenward.server.breaker import State
 from tokenward.server.model import Authorization
 from tokenward.server.patience import Patience
@@ -69,6 +69,9 @@ class Broker:
     sharing: Sharing | None = None
     """With whom tokens are shared besides those who ask this process; nobody unless said."""
 
+    heard: Heard = field(default=nobody, repr=False)
+    """Who wants to know how questions end."""
+
     _forgotten: float = field(default=-math.inf, init=False)
     _upstream: Asking = field(init=False, repr=False)
     _held: OrderedDict[Hashable, Held] = field(default_factory=OrderedDict, init=False, repr=False)
@@ -87,6 +90,7 @@ class Broker:
             counters=self.counters,
             clock=self.clock,
             ticks=self.ticks,
+            heard=self.heard,
         )
 
     @property

@@ -5,7 +5,7 @@ library it needs takes longer to read than a token to make.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import (
@@ -19,15 +19,19 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_1_0_0
 from prometheus_client.registry import Collector
 
 from tokenward import __version__
+from tokenward.server.latency import ENDS
 from tokenward.server.metrics import BUCKETS, Numbers
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_1_0_0
 
 _UPSTREAM = {
     "asked": "Questions sent to an upstream, every try counted.",
+    "fetched": "Tokens that an upstream gave.",
     "served": "Tokens of an upstream handed out.",
     "avoided": "Tokens handed out without a question of their own.",
+    "shared": "Tokens that another process had asked for.",
     "errors": "Questions that brought no token after the last try.",
+    "refused": "Questions that were not asked, because the upstream is left alone.",
 }
 
 
@@ -91,19 +95,13 @@ class _Collector(Collector):
         for route, method, status, count in self._numbers["requests"]:
             requests.add_metric([route, method, status], count)
         yield requests
-        took = HistogramMetricFamily(
+        yield _histogram(
             "tokenward_http_request_seconds",
             "From when a request was there until its answer was written.",
-            labels=["route"],
+            "route",
+            BUCKETS,
+            self._numbers["seconds"],
         )
-        for route, spans in self._numbers["seconds"].items():
-            *counts, total = spans
-            grown, buckets = 0.0, []
-            for end, count in zip((*map(str, BUCKETS), "+Inf"), counts, strict=True):
-                grown += count
-                buckets.append((end, grown))
-            took.add_metric([route], buckets=buckets, sum_value=total)
-        yield took
 
     def _upstreams(self) -> Iterator[Metric]:
         for what, words in _UPSTREAM.items():
@@ -111,3 +109,25 @@ class _Collector(Collector):
             for token, counts in self._numbers.get("upstreams", {}).items():
                 family.add_metric([token], counts.get(what, 0))
             yield family
+        yield _histogram(
+            "tokenward_upstream_seconds",
+            "From when an upstream was asked until it was clear what came of it.",
+            "token",
+            ENDS,
+            self._numbers.get("waited", {}),
+        )
+
+
+def _histogram(
+    name: str, words: str, label: str, ends: Sequence[float], spans: Mapping[str, list[float]]
+) -> Metric:
+    """Of spans as they are counted: how many ended in each step and beyond, then the sum."""
+    family = HistogramMetricFamily(name, words, labels=[label])
+    for value, (*counts, total) in spans.items():
+        grown, buckets = 0.0, []
+        for end, count in zip((*map(str, ends), "+Inf"), counts, strict=True):
+            grown += count
+            buckets.append((end, grown))
+        if grown:
+            family.add_metric([value], buckets=buckets, sum_value=total)
+    return family

@@ -154,7 +154,7 @@ def shared_folder(environ: Mapping[str, str]) -> Path | None:
 def together(all_numbers: Iterable[Numbers]) -> Numbers:
     """The sums of the numbers of several processes."""
     events, requests = Counter[Key](), Counter[Key]()
-    seconds: dict[str, list[float]] = {}
+    spans: dict[str, dict[str, list[float]]] = {"seconds": {}, "waited": {}}
     rest: dict[str, Counter[str]] = {}
     gauges: Numbers = {}
     for numbers in all_numbers:
@@ -162,16 +162,17 @@ def together(all_numbers: Iterable[Numbers]) -> Numbers:
             events[tuple(key)] += count
         for *key, count in numbers.get("requests", ()):
             requests[tuple(key)] += count
-        for route, spans in numbers.get("seconds", {}).items():
-            before = seconds.get(route, [0.0] * len(spans))
-            seconds[route] = [one + other for one, other in zip(before, spans, strict=True)]
+        for what, sums in spans.items():
+            for label, more in numbers.get(what, {}).items():
+                before = sums.get(label, [0.0] * len(more))
+                sums[label] = [one + other for one, other in zip(before, more, strict=True)]
         for upstream, counts in numbers.get("upstreams", {}).items():
             rest.setdefault(upstream, Counter()).update(counts)
         gauges = {"keys": numbers.get("keys", {})} | gauges
     return {
         "events": [[*key, count] for key, count in events.items()],
         "requests": [[*key, count] for key, count in requests.items()],
-        "seconds": seconds,
+        **spans,
         "upstreams": {name: dict(counts) for name, counts in rest.items()},
         **gauges,
     }
