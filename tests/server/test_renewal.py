@@ -44,3 +44,18 @@ async def test_the_keys_are_looked_after_by_one_alone(settings):
         assert watchers() == [watching], "who could not begin has not taken over"
     await asyncio.sleep(0)
     assert watchers() == []
+
+
+def meters():
+    return [task for task in asyncio.all_tasks() if task.get_name() == "tokenward-meter"]
+
+
+async def test_one_meter_goes_on_counting(settings):
+    server = Renewable(settings)
+    async with alive(server.front):
+        meter, [keeping] = server._server.meter, meters()
+        await server.renew(replace(settings, encryption_key=settings.encryption_key))
+        assert server._server.meter is meter
+        assert server._server.theirs.heard == meter.upstream
+        assert meters() == [keeping]
+    assert meters() == []

@@ -32,6 +32,7 @@ from tokenward.server.issuance import Issuance, Source
 from tokenward.server.keeping import keyring_of, seal
 from tokenward.server.keyring import KeyRing, Ring
 from tokenward.server.limits import Limits
+from tokenward.server.meter import Meter
 from tokenward.server.metrics import Metrics, shared_folder
 from tokenward.server.mint import Mint
 from tokenward.server.policy import Policy, Target
@@ -67,6 +68,7 @@ class Server:
     redis: Cache | None = field(init=False)
     theirs: Theirs = field(init=False)
     limits: Limits = field(init=False)
+    meter: Meter = field(init=False)
     metrics: Metrics | None = field(init=False)
     keyring: KeyRing | None = None
     watching: asyncio.Task[None] | None = None
@@ -78,6 +80,7 @@ class Server:
         self.watchers = Watchers.of(self.settings, self.clock)
         self.http = self.watchers.client()
         self.store = self.watchers.store(open_store(self.settings.store, self.clock))
+        self.meter = Meter(store=self.store, clock=self.clock)
         shared = shared_folder(os.environ)
         self.metrics = Metrics(folder=shared) if self.settings.metrics is not None else None
         self.redis = open_cache(self.settings.cache, self.clock) if self.settings.cache else None
@@ -88,6 +91,7 @@ class Server:
             http=self.http,
             clock=self.clock,
             seal=None if self.alone else lambda: seal(self.settings, self.store),
+            heard=self.meter.upstream,
         )
 
     @property
@@ -139,6 +143,7 @@ class Server:
         if self.metrics is not None:
             await self.metrics.open()
         await self.watchers.open()
+        await self.meter.open()
         return routes
 
     async def routes(self) -> dict[str, Endpoint]:
@@ -146,7 +151,8 @@ class Server:
         settings = self.settings
         rings = await self._rings()
         counting = self.metrics
-        told = all_tallies(None if counting is None else counting.tally.event, self.watchers.event)
+        numbers = None if counting is None else counting.tally.event
+        told = all_tallies(self.meter.event, numbers, self.watchers.event)
         audit = Audit(self.trail, self.clock, told)
         registry = await self._registry()
         subjects = Subjects(self._trusted(registry))
@@ -193,6 +199,7 @@ class Server:
         if self.metrics is not None:
             await self.metrics.close()
         await self.http.aclose()
+        await self.meter.close()
         if self.redis is not None:
             await self.redis.close()
         await self.store.close()

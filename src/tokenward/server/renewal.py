@@ -84,9 +84,10 @@ def _heir(former: Server, settings: Settings) -> Server:
     heir = Server(settings=settings, clock=former.clock)
     heir.http, heir.watchers = former.http, former.watchers
     heir.store, heir.redis, heir.trail = former.store, former.redis, former.trail
-    heir.metrics = former.metrics
+    heir.metrics, heir.meter = former.metrics, former.meter
     theirs = heir.theirs
     theirs.store, theirs.cache, theirs.http = heir.store, heir.cache, heir.http
+    theirs.heard = heir.meter.upstream
     before = former.settings
     if _sealed(before) == _sealed(settings):
         theirs.carried = {

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import httpx2
 
 from tokenward.clock import Clock
+from tokenward.server.asking import Heard, nobody
 from tokenward.server.broker import Broker
 from tokenward.server.forgetting import Forgetting
 from tokenward.server.seal import Seal
@@ -25,6 +26,9 @@ class Theirs:
     clock: Clock
     seal: Callable[[], Seal] | None = field(repr=False)
     """What other processes share with us, if they see what we keep."""
+
+    heard: Callable[[str], Heard] = lambda _: nobody
+    """By the name of a token: who wants to know how questions to its upstream end."""
 
     brokers: dict[str, Broker] = field(default_factory=dict)
     """By the name of the token."""
@@ -56,6 +60,7 @@ class Theirs:
             scope_check=token.scope_check,
             clock=self.clock,
             sharing=sharing,
+            heard=self.heard(token.name),
         )
         return broker
 
