@@ -18,7 +18,7 @@ from tokenward.cli import SHOW, _plain, main
 from tokenward.cli.commands import app
 
 COMMANDS = (
-    *("dev", "serve", "check", "explain", "hash", "keys", "broker"),
+    *("dev", "serve", "check", "explain", "hash", "keys", "broker", "usage"),
     *("backup", "restore", "token", "inspect"),
 )
 BELOW = (

@@ -19,6 +19,7 @@ from tokenward.cli import (
     restore,
     serve,
     token,
+    usage,
 )
 from tokenward.cli.options import Command, Commands
 from tokenward.cli.saying import say
@@ -52,6 +53,7 @@ for _command, _brief, _examples in (
     (hash.hash, "Make a client secret, and its hash.", hash.EXAMPLES),
     (keys.keys, "The keys that sign, and changing them.", keys.EXAMPLES),
     (broker.broker, "Tokens of others that are shared, and forgetting them.", broker.EXAMPLES),
+    (usage.usage, "How many tokens, for whom, and how many fetches were saved.", usage.EXAMPLES),
     (backup.backup, "A copy of what the server keeps, while it runs.", backup.EXAMPLES),
     (restore.restore, "Put a backup back, while no server runs.", restore.EXAMPLES),
     (token.token, "Get a token, from this or any other server.", token.EXAMPLES),

@@ -5,7 +5,7 @@ from pathlib import Path
 from shlex import quote
 
 from tokenward.practice.config import REAL, SERVICE
-from tokenward.practice.folder import FOR_SHELLS, Kept
+from tokenward.practice.folder import CONFIG, FOR_SHELLS, Kept
 from tokenward.practice.process import Places
 from tokenward.server.pages import Place, Recipe
 
@@ -145,6 +145,11 @@ class Running:
                 title="Without curl",
                 why="The client library and the command line find everything in the environment.",
                 code=f"{source}\n{us} token | {us} inspect",
+            ),
+            Recipe(
+                title="How many fetches were saved",
+                why="One token serves a crowd. Servers write their figures every 30 seconds.",
+                code=f"{us} usage -c {quote(str(self.folder / CONFIG))}",
             ),
         ]
 
