@@ -14,8 +14,9 @@ from typing import Self, TypedDict, Unpack
 import httpx2
 
 from tokenward.client.asking import Asker
-from tokenward.client.cache import SHARED, TokenCache
+from tokenward.client.cache import SHARED, Fetch, TokenCache
 from tokenward.client.credentials import InsecureURL, Method, secure
+from tokenward.client.disk import NOWHERE, Keep
 from tokenward.client.environment import token_endpoint
 from tokenward.client.errors import TokenError
 from tokenward.client.flows import Several, TokenEndpoint
@@ -54,6 +55,9 @@ class Options(TypedDict, total=False):
     cache: TokenCache
     """Where tokens are kept; unless said otherwise, the whole process shares one."""
 
+    disk: Keep
+    """Where they outlive the process, such as a ``DiskCache``; unless said otherwise, nowhere."""
+
     connect: Callable[[], httpx2.Client]
     """Opens the HTTP client that asks for tokens, for example one that goes through a proxy. Its
     own timeouts count for each step besides the deadline for all of them."""
@@ -77,6 +81,7 @@ class TokenAuth(httpx2.Auth):
         deadline = options.get("deadline", 10.0)
         connect = options.get("connect", open_client)
         self._cache = options.get("cache", SHARED)
+        self._disk = options.get("disk", NOWHERE)
         self._asker = Asker(endpoint, deadline=deadline, connect=connect, clock=self._cache.clock)
         self._patience = deadline + 1.0  # what the asker has to say is better than "no answer"
         self._wanted = wanted
@@ -103,10 +108,10 @@ class TokenAuth(httpx2.Auth):
         wanted = Wanted(
             TokenEndpoint.client_credentials,
             scope=str(Scope.parse(scope)),
-            audience=_tuple(audience),
-            resource=_tuple(resource),
+            audience=as_tuple(audience),
+            resource=as_tuple(resource),
         )
-        endpoint = _endpoint(issuer_or_token_url, client_id, client_secret, options)
+        endpoint = endpoint_of(issuer_or_token_url, client_id, client_secret, options)
         return cls(endpoint, lambda: wanted, options)
 
     @classmethod
@@ -133,7 +138,7 @@ class TokenAuth(httpx2.Auth):
         if not subject_token:
             raise ValueError("subject_token is empty")
         scope = str(Scope.parse(scope))
-        audience, resource = _tuple(audience), _tuple(resource)
+        audience, resource = as_tuple(audience), as_tuple(resource)
 
         def wanted() -> Wanted:
             subject, actor = _given(subject_token), _given(actor_token)
@@ -150,7 +155,7 @@ class TokenAuth(httpx2.Auth):
                 resource=resource,
             )
 
-        endpoint = _endpoint(
+        endpoint = endpoint_of(
             issuer_or_token_url, client_id, client_secret, options, needs_client=False
         )
         return cls(endpoint, wanted, options)
@@ -208,6 +213,7 @@ class TokenAuth(httpx2.Auth):
             return False
         if response.request.url.origin != request.url.origin:
             return False  # redirected to somebody who never saw the token
+        self._disk.refuse(key, token)
         return self._cache.refuse(key, token) and _can_be_sent_again(request)
 
     def _asked(self) -> tuple[str, Wanted]:
@@ -215,15 +221,16 @@ class TokenAuth(httpx2.Auth):
         return _key(self._asker.endpoint, wanted), wanted
 
     def _get(self, key: str, wanted: Wanted) -> AccessToken:
-        return self._cache.get(key, partial(self._asker.ask, wanted), patience=self._patience)
+        return self._cache.get(key, self._fetch(key, wanted), patience=self._patience)
 
     async def _aget(self, key: str, wanted: Wanted) -> AccessToken:
-        return await self._cache.aget(
-            key, partial(self._asker.ask, wanted), patience=self._patience
-        )
+        return await self._cache.aget(key, self._fetch(key, wanted), patience=self._patience)
+
+    def _fetch(self, key: str, wanted: Wanted) -> Fetch:
+        return partial(self._disk.get, key, partial(self._asker.ask, wanted))
 
 
-def _endpoint(
+def endpoint_of(
     address: str | TokenEndpoint,
     client_id: str,
     client_secret: str,
@@ -250,7 +257,7 @@ def _given(token: SubjectToken) -> str:
     return str(token() if callable(token) else token)
 
 
-def _tuple(several: Several) -> tuple[str, ...]:
+def as_tuple(several: Several) -> tuple[str, ...]:
     return (several,) if isinstance(several, str) else tuple(several)
 
 

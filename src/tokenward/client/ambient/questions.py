@@ -13,7 +13,7 @@ from tokenward.remote.fetch import RemoteError, json_object
 from tokenward.remote.flow import Flow
 
 _NEAR = (
-    ipaddress.ip_network("169.254.0.0/16"),  # RFC 3927: nobody routes it
+    ipaddress.ip_network("169.254.0.0/16"),  # nobody routes it
     ipaddress.ip_network("fe80::/10"),
     ipaddress.ip_network("fd00:ec2::/32"),  # where AWS has its metadata in IPv6
 )
