@@ -22,6 +22,8 @@ if TYPE_CHECKING:
         aget_token,
         get_token,
     )
+    from tokenward.client.ambient.auth import ambient_auth
+    from tokenward.client.named import atoken_for, requires_token, token_for
     from tokenward.oauth.errors import OAuthError
     from tokenward.oauth.messages import AccessToken
     from tokenward.oauth.scope import Scope
@@ -55,8 +57,12 @@ __all__ = [
     "Verifier",
     "__version__",
     "aget_token",
+    "ambient_auth",
+    "atoken_for",
     "get_token",
     "require",
+    "requires_token",
+    "token_for",
 ]
 
 _HOMES = {
@@ -85,6 +91,8 @@ _HOMES = {
         ),
         "tokenward.verifier",
     ),
+    **dict.fromkeys(("atoken_for", "requires_token", "token_for"), "tokenward.client.named"),
+    "ambient_auth": "tokenward.client.ambient.auth",
     "AccessToken": "tokenward.oauth.messages",
     "OAuthError": "tokenward.oauth.errors",
     "Scope": "tokenward.oauth.scope",
