@@ -204,3 +204,27 @@ def test_a_file_that_cannot_be_read_is_said(run, here, path):
     said = run("check", "--config", path)
     assert (said.code, said.out) == (78, "")
     assert f"error: {path}" in said.err or f"error: {path.lstrip('./') or '.'}" in said.err
+
+
+EVERYBODY = """
+[callers.ci]
+proof    = "jwt"
+preset   = "github_actions"
+audience = "https://tokens.example.com"
+[[allow]]
+caller = "ci"
+claims = { environment = "production" }
+token  = "reports"
+scope  = "reports:read"
+"""
+
+
+@pytest.mark.parametrize("asked", ["check", "serve"])
+def test_a_rule_for_everybodys_workloads_is_refused_with_the_reason(good, asked):
+    (good / "tokenward.toml").write_text(GOOD + EVERYBODY)
+    said = command(asked, cwd=good)
+    assert (said.code, said.out) == (78, "")
+    assert "allow[3].claims" in said.err
+    assert "must say whose repository: GitHub vouches for everybody's workflows" in said.err
+    assert "environment is a name that every repository can use" in said.err
+    assert 'repository = "acme/app"' in said.err

@@ -38,7 +38,7 @@ class Kubernetes:
     service_account: str = "/var/run/secrets/kubernetes.io/serviceaccount"
     """The folder with our own `token` and the `ca.crt` of the API server, for `api_server`."""
 
-    algorithms: ClassVar[frozenset[str]] = frozenset({"RS256", "ES256"})
+    algorithms: ClassVar[frozenset[str]] = frozenset({"RS256", "ES256", "ES384", "ES512"})
     typ: ClassVar[frozenset[str]] = frozenset({"", "jwt"})
 
     whose: ClassVar[Whose] = Whose(
