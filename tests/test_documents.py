@@ -214,7 +214,7 @@ def test_each_issuer_that_is_trusted_would_do(name, tmp_path):
     rule = "" if "[[allow]]" in code else RULE.format(caller)
     (tmp_path / "tokenward.toml").write_text(REPORTS + code + rule)
     key = SigningKey.generate("ES256")
-    environ = {"ROBOT_PUBLIC_KEY": json.dumps(key.public_jwk())}
+    environ = {"ROBOT_PUBLIC_KEY": json.dumps(key.public_jwk()), "PARTNER_SECRET": "s" * 40}
     checked = command("check", "--json", cwd=tmp_path, environ=environ)
     assert (checked.code, checked.json.get("warnings")) == (0, []), checked.out
 

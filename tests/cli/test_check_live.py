@@ -14,6 +14,7 @@ from tests.upstream import Upstream, says, token
 from tokenward.cli.live import Live
 from tokenward.clock import now
 from tokenward.jose.keys import SigningKey
+from tokenward.remote.fetch import open_async_client
 from tokenward.server.keeping import keyring_of
 from tokenward.server.settings import load
 from tokenward.server.stores import open_store
@@ -228,3 +229,38 @@ def test_a_module_that_does_not_sign_is_named(tmp_path, softhsm):
     code, out = said("wrong" + PIN)
     assert (code, "failed issuers.main  PKCS #11" in out) == (1, True)
     assert "refuses the PIN" in out
+
+
+ASKED = """
+[callers.partner]
+proof         = "introspection"
+issuer        = "https://idp.example.com"
+introspection_endpoint = "{upstream}"
+client_id     = "us"
+client_secret = "${{ITWIN}}"
+audience      = "x"
+token_prefix  = "ptn_"
+"""
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "good", "said"),
+    [
+        (says(200, '{"active": false}'), True, "tells good tokens from others"),
+        (says(200, '{"active": true}'), False, "calls a token good that nobody was given"),
+        (says(200, "{}"), False, "does not say whether the token is active"),
+        (says(401, ""), False, "answered 401"),
+    ],
+)
+async def test_an_issuer_of_opaque_tokens_is_asked_about_one_that_nobody_has(
+    around, behaviour, good, said
+):
+    folder, _, upstream, _ = around
+    path = folder / "tokenward.toml"
+    path.write_text(path.read_text() + ASKED.format(upstream=upstream.token_endpoint))
+    upstream.always = behaviour
+    settings = load(path, {"ITWIN": SECRET})
+    async with open_async_client() as http:
+        found = {one.part: one for one in await Live(settings, http).ask()}["callers.partner"]
+    assert (found.good, said in found.said) == (good, True), found
+    assert "ptn_check" in [one.form.get("token") for one in upstream.questions]

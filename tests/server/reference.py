@@ -61,6 +61,7 @@ SETTINGS: Mapping[str, tuple[type, ...]] = {
     "spiffe": (plugins.find("preset", "spiffe"),),
     "azure": (plugins.find("preset", "azure"),),
     "aws": (plugins.find("preset", "aws"),),
+    "introspection": (plugins.find("proof", "introspection"),),
     "tokens": (TokenTable,),
     "client_credentials": (plugins.find("upstream", "client_credentials"),),
     "allow": (RuleTable,),

@@ -117,6 +117,17 @@ def test_the_file_without_mistakes_has_none(tmp_path):
     assert loaded.warnings == ()
 
 
+ISSUER, OTHER = 'issuer = "https://idp.example"', 'issuer = "https://other.example"'
+HTTP = 'issuer = "http://idp.example"'
+AUD = 'audience = "us"'
+
+
+def asked(*settings: str, name: str = "x") -> str:
+    """An issuer that is asked about its tokens."""
+    who = 'client_id = "us"\nclient_secret = "${SECRET}"'
+    return f'[callers.{name}]\nproof = "introspection"\n{who}\n' + "\n".join(settings) + "\n"
+
+
 def add(text: str) -> tuple[str, str]:
     """Something more, in tables of its own."""
     return ("# end", text)
@@ -285,7 +296,31 @@ ERRORS = [
         "a header of its own",
     ),
     (add('[callers.x]\nproof = "key"'), "x.proof", "comes with a later version"),
-    (add('[callers.x]\nproof = "introspection"'), "x.proof", "comes with a later version"),
+    (add(asked("")), "x.issuer", "is missing"),
+    (add(asked(ISSUER)), "x.audience", "any token of that issuer would do"),
+    (add(asked(ISSUER, AUD, 'auth = "none"')), "x.auth", ""),
+    (add(asked(HTTP, AUD)), "x.issuer", "it must be https"),
+    (
+        add(asked(ISSUER, AUD, 'introspection_endpoint = "http://idp.example/i"')),
+        "x.introspection_endpoint",
+        "it must be https",
+    ),
+    (add(asked(ISSUER, AUD, 'token_prefix = "é__"')), "x.token_prefix", "no token has"),
+    (add(asked(ISSUER, AUD, 'token_prefix = "x_"')), "x.token_prefix", "fewer than 3"),
+    (add(asked(ISSUER, AUD, 'remember = "1h"')), "x.remember", 'between "0s" and "5m"'),
+    (
+        add(asked(ISSUER, AUD) + asked(OTHER, AUD, 'token_prefix = "abc"', name="y")),
+        "x.token_prefix",
+        "nobody's token may be shown to another's issuer",
+    ),
+    (
+        add(
+            asked(ISSUER, AUD, 'token_prefix = "abc"')
+            + asked(OTHER, AUD, 'token_prefix = "abcd"', name="y")
+        ),
+        "y.token_prefix",
+        "also begins tokens of callers.x",
+    ),
     (add(f'[callers."x|y"]\n{APP}'), 'callers."x|y"', 'must have no "|" in its name'),
     (add(f'[callers."x\\ny"]\n{APP}'), 'callers."x\\ny"', "no control characters"),
     (add(f'[callers." x"]\n{APP}'), 'callers." x"', "without blanks around it"),

@@ -76,13 +76,8 @@ class Live:
             if issuer.signer is not None:
                 asked[f"issuers.{name}"] = self._held(name)
         for name, subject in settings.subjects.items():
-            proof = subject.proof
-            if getattr(proof, "keys", None) is None:
-                asked[f"callers.{name}"] = self._keys(
-                    getattr(proof, "issuer", ""),
-                    getattr(proof, "jwks_uri", ""),
-                    getattr(proof, "own_keys", None),
-                )
+            if (question := self._vouching(subject.proof)) is not None:
+                asked[f"callers.{name}"] = question
         for one in settings.clients.values():
             if uri := getattr(one.proof, "jwks_uri", ""):
                 asked[f"callers.{one.client.name}"] = self._keys("", uri)
@@ -106,6 +101,14 @@ class Live:
             part=part, good=good, said=said, hint=hint, ms=(perf_counter() - began) * 1_000
         )
 
+    def _vouching(self, proof: Any) -> Callable[[], Awaitable[str]] | None:
+        """Whom this proof asks about its people, if it asks anybody."""
+        if hasattr(proof, "question"):
+            return self._introspection(proof)
+        if hasattr(proof, "jwks_uri") and proof.keys is None:
+            return self._keys(proof.issuer, proof.jwks_uri, getattr(proof, "own_keys", None))
+        return None
+
     def _keys(
         self, issuer: str, jwks_uri: str, own: Callable[..., Any] | None = None
     ) -> Callable[[], Awaitable[str]]:
@@ -122,6 +125,22 @@ class Live:
                 raise Failed(exc.reason, hint) from None
             many = len(keys.current)
             return f"{many} key{'s' * (many != 1)} of {issuer or jwks_uri}"
+
+        return ask
+
+    def _introspection(self, proof: Any) -> Callable[[], Awaitable[str]]:
+        async def ask() -> str:
+            from tokenward.remote.fetch import RemoteError, arun  # noqa: PLC0415
+
+            try:
+                endpoint = await arun(proof.located(), self.http, deadline=DEADLINE)
+                flow = proof.question(f"{proof.token_prefix}check", endpoint)
+                answer = await arun(flow, self.http, deadline=DEADLINE)
+            except RemoteError as exc:
+                raise Failed(exc.reason, "Does it let this client introspect?") from None
+            if answer["active"]:
+                raise Failed("calls a token good that nobody was given")
+            return "tells good tokens from others"
 
         return ask
 

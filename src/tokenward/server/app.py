@@ -16,13 +16,12 @@ from tokenward.clock import Clock, now
 from tokenward.server import doors
 from tokenward.server.asgi import Front
 from tokenward.server.audit import Audit
-from tokenward.server.denylist import DenyList
 from tokenward.server.directory import Directory
 from tokenward.server.endpoints import Endpoint
 from tokenward.server.endpoints.get_token import GetTokenEndpoint
 from tokenward.server.endpoints.health import HealthEndpoint, ReadinessEndpoint, Signing
 from tokenward.server.endpoints.metrics import MetricsEndpoint
-from tokenward.server.enrolment import Taken, directory_of, registry_of
+from tokenward.server.enrolment import directory_of, registry_of
 from tokenward.server.grants import GrantType
 from tokenward.server.grants.client_credentials import ClientCredentials
 from tokenward.server.grants.jwt_bearer import JwtBearer
@@ -43,6 +42,7 @@ from tokenward.server.stores import Cache, Shelf, Store, open_cache, open_store
 from tokenward.server.subjects import Subjects
 from tokenward.server.theirs import Theirs
 from tokenward.server.trail import Trail
+from tokenward.server.trusts import close_all, open_all, subjects_of
 from tokenward.server.watchers import Watchers
 from tokenward.server.watching import all_seen, all_tallies
 
@@ -73,6 +73,7 @@ class Server:
     keyring: KeyRing | None = None
     watching: asyncio.Task[None] | None = None
     directory: Directory | None = None
+    subjects: Subjects | None = None
 
     def __post_init__(self) -> None:
         audit = self.settings.audit
@@ -155,7 +156,10 @@ class Server:
         told = all_tallies(self.meter.event, numbers, self.watchers.event)
         audit = Audit(self.trail, self.clock, told)
         registry = await self._registry()
-        subjects = Subjects(self._trusted(registry))
+        subjects = self.subjects = subjects_of(
+            settings, store=self.store, registry=registry, http=self.http, clock=self.clock
+        )
+        await open_all(subjects.proofs)
         issuance = Issuance(
             registry=registry,
             grant_types=_by_name(ClientCredentials(), TokenExchange(subjects), JwtBearer(subjects)),
@@ -211,6 +215,8 @@ class Server:
             self.watching.cancel()
         if self.directory is not None:
             await self.directory.close()
+        if self.subjects is not None:
+            await close_all(self.subjects.proofs)
         if self.keyring is not None:
             self.keyring.close()
         await self.theirs.close()
@@ -243,23 +249,6 @@ class Server:
             self.directory = directory_of(registry, self.settings, self.store, self.clock)
             await self.directory.open()
         return registry
-
-    def _trusted(self, registry: Registry) -> tuple[Any, ...]:
-        """The subject proofs; nobody's people may take the name of a client or another caller."""
-        settings = self.settings
-        names = {*settings.clients, *settings.subjects}
-        urls = {issuer.url for issuer in settings.issuers.values()}
-        denylist = DenyList(self.store.shelf)
-        return tuple(
-            subject.proof.trusted(
-                name=name,
-                default=subject.default,
-                taken=Taken(frozenset(names - {name}), registry),
-                clock=self.clock,
-                revoked=denylist.revoked if subject.proof.issuer in urls else None,
-            )
-            for name, subject in settings.subjects.items()
-        )
 
     def _source(self, token: TokenSettings, rings: Mapping[str, Ring]) -> Source:
         """Who makes this token: our mint, or a broker of somebody else's."""

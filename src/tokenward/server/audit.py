@@ -147,6 +147,8 @@ def _proved(proved: Proved, said: dict[str, object]) -> None:
 
 def _granted(grant: Grant, said: dict[str, object]) -> None:
     said["caller"], said["subject"] = grant.caller.name, grant.caller.subject
+    if credential := grant.caller.credential:
+        said["subject_credential"] = credential
     if scope := grant.scope.text:
         said["scope_asked"] = _shown(scope)
     if actor := grant.actor.subject:

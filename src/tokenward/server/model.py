@@ -36,6 +36,9 @@ class Caller:
     default: str = ""
     """The token meant when their request names none."""
 
+    credential: str = ""
+    """Which of their keys or certificates it was, as the audit trail calls it."""
+
     def __bool__(self) -> bool:
         return bool(self.name)
 

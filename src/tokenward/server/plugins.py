@@ -27,6 +27,7 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
         ),
         "none": f"{_HERE}.proofs.none:NoProof",
         "jwt": f"{_HERE}.proofs.jwt:Jwt",
+        "introspection": f"{_HERE}.proofs.introspection:Introspection",
     },
     UPSTREAM: {
         "client_credentials": f"{_HERE}.upstreams.client_credentials:ClientCredentials",
@@ -56,7 +57,7 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
 }
 
 LATER: Mapping[str, frozenset[str]] = {
-    PROOF: frozenset({"key", "introspection"}),
+    PROOF: frozenset({"key"}),
     UPSTREAM: frozenset(
         {"refresh_token", "jwt_bearer", "token_exchange", "github_app", "textile_hub", "static"}
     ),

@@ -6,7 +6,7 @@ Which issuer that is is never taken from the token: a proof knows its own, and r
 from dataclasses import dataclass
 from hashlib import sha256
 
-from tokenward.oauth.errors import InvalidGrant
+from tokenward.oauth.errors import InvalidGrant, TemporarilyUnavailable
 from tokenward.server.model import Caller
 from tokenward.server.proofs import NOT_VOUCHED_FOR, SubjectProof, TooOld
 
@@ -28,11 +28,14 @@ class Subjects:
             if (caller := proof.recall(digest)) is not None:
                 return caller
         refusal = InvalidGrant(NOT_VOUCHED_FOR, detail="no caller has this token's issuer")
+        unheard: TemporarilyUnavailable | None = None
         for proof in self.proofs:
             try:
                 if caller := await proof.prove(token, digest):
                     return caller
+            except TemporarilyUnavailable as exc:  # another may know without asking
+                unheard = unheard or exc
             except InvalidGrant as exc:  # another caller may trust that issuer for another audience
                 if not isinstance(refusal, TooOld):
                     refusal = exc
-        raise refusal
+        raise unheard or refusal

@@ -20,7 +20,7 @@ from tokenward.server.app import policy
 from tokenward.server.config import Report
 from tokenward.server.model import NOBODY, Grant
 from tokenward.server.presets import Whose
-from tokenward.server.proofs import TooOld
+from tokenward.server.proofs import TooOld, Trusting
 from tokenward.server.settings.lines import TomlPlaces
 from tokenward.server.settings.whole import read
 from tokenward.server.subjects import Subjects
@@ -61,7 +61,7 @@ def signed(platform, changes=None, *, key=None, typ=None):
 
 def proof_of(settings):
     ((name, subject),) = settings.subjects.items()
-    return subject.proof.trusted(name=name, default="", taken=frozenset(), clock=now)
+    return subject.proof.trusted(Trusting(name=name, clock=now))
 
 
 async def allowed(settings, token):

@@ -9,7 +9,7 @@ from tests.servers import Hands, Issuer
 from tokenward.clock import now
 from tokenward.jose.keys import KeySet, SigningKey
 from tokenward.oauth.errors import InvalidGrant, TemporarilyUnavailable
-from tokenward.server.proofs import TooOld, jwt
+from tokenward.server.proofs import TooOld, Trusting, jwt
 from tokenward.server.proofs.jwt import Jwt
 from tokenward.server.subjects import Subjects
 
@@ -24,7 +24,8 @@ def friend():
 
 def trusted(friend, *, name="mobile", taken=(), **settings):
     settings = {"issuer": friend.url, "audience": AUDIENCE} | settings
-    return Jwt(**settings).trusted(name=name, default="itwin", taken=frozenset(taken), clock=now)
+    trusting = Trusting(name=name, default="itwin", taken=frozenset(taken), clock=now)
+    return Jwt(**settings).trusted(trusting)
 
 
 def token(friend, **claims):
@@ -253,9 +254,7 @@ def revocable(friend, gone):
         return jti in gone
 
     settings = Jwt(issuer=friend.url, audience=AUDIENCE)
-    issuer = settings.trusted(
-        name="ours", default="", taken=frozenset(), clock=now, revoked=revoked
-    )
+    issuer = settings.trusted(Trusting(name="ours", clock=now, revoked=revoked))
     return issuer, asked
 
 
@@ -337,9 +336,8 @@ async def test_each_setting_reaches_the_proof(friend):
 
 async def test_a_proof_goes_by_the_clock_it_was_given(friend):
     hands = Hands()
-    issuer = Jwt(issuer=friend.url, audience=AUDIENCE, leeway=7.0).trusted(
-        name="mobile", default="", taken=frozenset(), clock=hands
-    )
+    settings = Jwt(issuer=friend.url, audience=AUDIENCE, leeway=7.0)
+    issuer = settings.trusted(Trusting(name="mobile", clock=hands))
     shown = token(friend, iat=int(hands()) - 1, exp=int(hands()) + 60)
     hands.now = float(int(hands()))
     hands.forward(66.5)

@@ -3,10 +3,15 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+from tokenward.oauth.errors import InvalidGrant
 from tokenward.oauth.messages import JWT_BEARER, TokenRequest
 from tokenward.server.grants import granted
 from tokenward.server.model import Client, Grant
+from tokenward.server.proofs import NOT_VOUCHED_FOR
 from tokenward.server.subjects import Subjects
+
+DOTS = 2
+"""In a JWT that is signed (RFC 7515 §3.1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,5 +23,8 @@ class JwtBearer:
 
     async def redeem(self, request: TokenRequest, client: Client) -> Grant:
         """The right of whom the assertion speaks of; client authentication is optional (§3.1)."""
-        caller = await self.subjects.prove(request.require("assertion"))
+        assertion = request.require("assertion")
+        if assertion.count(".") != DOTS:  # §3: MUST be a JWT, and other proofs know other tokens
+            raise InvalidGrant(NOT_VOUCHED_FOR, detail="the assertion is no JWT")
+        caller = await self.subjects.prove(assertion)
         return granted(request, client, caller)

@@ -1,6 +1,5 @@
 """A token from an issuer we trust, about its own people (RFC 7523 §3, RFC 8693 §2.1)."""
 
-from collections.abc import Awaitable, Callable, Container
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
@@ -12,11 +11,8 @@ from tokenward.oauth.errors import InvalidGrant, OAuthError, TemporarilyUnavaila
 from tokenward.remote.keysets import RemoteKeys
 from tokenward.server.model import Caller
 from tokenward.server.presets import Preset
-from tokenward.server.proofs import NOT_VOUCHED_FOR, TooOld
+from tokenward.server.proofs import NOT_VOUCHED_FOR, TooOld, Trusting
 from tokenward.verifier.verifier import REMEMBER, KeysUnavailable, Verifier
-
-Revoked = Callable[[str, str], Awaitable[bool]]
-"""Whether the token with this issuer and this ``jti`` was revoked."""
 
 
 def known(preset: Preset) -> Preset:
@@ -72,37 +68,20 @@ class Jwt:
         if not 0 <= self.leeway <= LONGEST_LEEWAY:
             raise ValueError(f"leeway: must be between 0 and {LONGEST_LEEWAY} seconds")
 
-    def trusted(
-        self,
-        *,
-        name: str,
-        default: str,
-        taken: Container[str],
-        clock: Clock,
-        revoked: Revoked | None = None,
-    ) -> "TrustedIssuer":
-        """The proof itself; ``taken`` are ids of clients and callers that nobody else may have.
-
-        ``revoked`` tells for our own tokens, which are never remembered, whether one was revoked.
-        """
+    def trusted(self, trusting: Trusting) -> "TrustedIssuer":
+        """The proof itself."""
         verifier = Verifier(
             self.issuer,
             self.audience,
             jwks_uri=self.jwks_uri,
-            keys=self.own_keys(clock) or self.keys,
+            keys=self.own_keys(trusting.clock) or self.keys,
             algorithms=self.algorithms,
             typ=self.typ or ACCESS_TOKEN,
             leeway=self.leeway,
-            clock=clock,
+            clock=trusting.clock,
         )
         return TrustedIssuer(
-            name=name,
-            default=default,
-            taken=taken,
-            raw=self.subject == "raw",
-            preset=self.preset,
-            verifier=verifier,
-            revoked=revoked,
+            trusting=trusting, raw=self.subject == "raw", verifier=verifier, preset=self.preset
         )
 
     def own_keys(self, clock: Clock) -> RemoteKeys | None:
@@ -115,26 +94,22 @@ class Jwt:
 
 
 LONGEST_LEEWAY = 300
-LONGEST_SUB = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrustedIssuer:
     """Believes the tokens of one issuer, for one audience."""
 
-    name: str
-    default: str
-    taken: Container[str]
+    trusting: Trusting
     raw: bool
     verifier: Verifier
-    revoked: Revoked | None = None
     preset: Preset | None = None
     _known: dict[bytes, Caller] = field(default_factory=dict, init=False, repr=False)
     """By the digest of their token, for as long as the verifier recalls the same claims."""
 
     def recall(self, digest: bytes) -> Caller | None:
         """A token verified before is believed until it expires or the issuer's keys change."""
-        claims = None if self.revoked else self.verifier.recall(digest)
+        claims = None if self.trusting.revoked else self.verifier.recall(digest)
         return None if claims is None else self._caller(claims, digest)
 
     async def prove(self, token: str, digest: bytes) -> Caller | None:
@@ -145,8 +120,9 @@ class TrustedIssuer:
             if issuer_of(token) != self.verifier.expected.issuer:
                 return None
             raise self._unbelieved(exc) from None
-        if self.revoked and await self.revoked(str(claims["iss"]), str(claims.get("jti", ""))):
-            raise self._refused("revoked")
+        revoked = self.trusting.revoked
+        if revoked and await revoked(str(claims["iss"]), str(claims.get("jti", ""))):
+            raise self.trusting.refused("revoked")
         return self._caller(claims, digest)
 
     def _caller(self, claims: Claims, digest: bytes) -> Caller:
@@ -161,37 +137,18 @@ class TrustedIssuer:
 
     def _believed(self, claims: Claims) -> Caller:
         if self.preset and (fault := self.preset.fault(claims)):
-            raise self._refused(fault)
-        sub, exp = claims.get("sub"), claims["exp"]
-        if not isinstance(sub, str) or not sub or not isinstance(exp, int | float):
-            raise self._refused("sub: missing")
-        if len(sub) > LONGEST_SUB or not sub.isprintable():
-            raise self._refused("sub: too long, or not printable")
-        if "cnf" in claims:
-            # Bound to a key whose possession nobody has shown us (RFC 9449 §7.1, RFC 8705 §3).
-            raise self._refused("cnf: bound to a key, so not to be shown by just anybody")
-        if self.raw and (sub in self.taken or sub.partition("|")[0] in self.taken):
-            # A sub that reads like a client's or another caller's subject would be taken for it.
-            raise self._refused("sub: belongs to another")
-        return Caller(
-            name=self.name,
-            subject=sub if self.raw else f"{self.name}|{sub}",
-            claims=claims,
-            expires_at=exp,
-            default=self.default,
-        )
+            raise self.trusting.refused(fault)
+        exp = claims["exp"]
+        if not isinstance(exp, int | float):
+            raise self.trusting.refused("exp: not a date")
+        return self.trusting.caller(claims, claims.get("sub"), expires_at=exp, raw=self.raw)
 
     def _unbelieved(self, exc: InvalidToken) -> OAuthError:
+        told = self.trusting.told(exc)
         if isinstance(exc, Expired):
-            return TooOld("the token has expired", detail=self._told(exc))
+            return TooOld("the token has expired", detail=told)
         if isinstance(exc, KeysUnavailable):
             return TemporarilyUnavailable(
-                "the keys of the token's issuer cannot be had just now", detail=self._told(exc)
+                "the keys of the token's issuer cannot be had just now", detail=told
             )
-        return InvalidGrant(NOT_VOUCHED_FOR, detail=self._told(exc))
-
-    def _refused(self, why: str) -> InvalidGrant:
-        return InvalidGrant(NOT_VOUCHED_FOR, detail=f"caller {self.name!r}: {why}")
-
-    def _told(self, exc: Exception) -> str:
-        return f"caller {self.name!r}: {exc}"
+        return InvalidGrant(NOT_VOUCHED_FOR, detail=told)

@@ -18,7 +18,7 @@ class SubjectTable:
     """``[callers.<name>]`` of an issuer whose people we believe."""
 
     proof: str
-    """How its people show who they are: `jwt`, or `module:Class`."""
+    """How its people show who they are: `jwt`, `introspection`, or `module:Class`."""
 
     default: str = ""
     """The token meant when a request names none."""
@@ -83,11 +83,12 @@ def check_trust(subjects: Mapping[str, SubjectSettings], report: Report) -> None
             )
         owners.setdefault((issuer, audience), name)
         _check_keys(at, subject.proof, report)
+    _check_prefixes(subjects, report)
 
 
 def _check_keys(at: At, proof: object, report: Report) -> None:
     """The keys must come from somewhere nobody can stand in for."""
-    if getattr(proof, "keys", None) is not None:
+    if getattr(proof, "keys", None) is not None or not hasattr(proof, "jwks_uri"):
         return
     key = "jwks_uri" if getattr(proof, "jwks_uri", "") else "issuer"
     if url := getattr(proof, key, ""):
@@ -99,3 +100,38 @@ def _check_keys(at: At, proof: object, report: Report) -> None:
                 f"its keys are fetched from there, so it {exc}",
                 "jwks_uri = … or keys = … say where they are, if they are elsewhere",
             )
+
+
+def _check_prefixes(subjects: Mapping[str, SubjectSettings], report: Report) -> None:
+    """Nobody's token may be shown to an issuer that it is not from."""
+    asked = {name: it.proof for name, it in subjects.items() if hasattr(it.proof, "token_prefix")}
+    for position, (name, proof) in enumerate(asked.items()):
+        at: At = ("callers", name, "token_prefix")
+        if not proof.token_prefix:
+            if len(asked) > 1:
+                report.error(
+                    at,
+                    "is needed where several issuers are asked about tokens: nobody's token may "
+                    "be shown to another's issuer",
+                    'token_prefix = "…": how all its tokens begin, and nobody else\'s',
+                )
+            else:
+                report.warn(
+                    at,
+                    "is not said, so every token that names no other issuer is shown to this one",
+                    'token_prefix = "…": how all its tokens begin',
+                )
+            continue
+        for other, earlier in list(asked.items())[:position]:
+            if earlier.token_prefix and _meet(proof, earlier):
+                report.error(
+                    at,
+                    f"also begins tokens of callers.{other}: they would be shown to both issuers",
+                )
+
+
+def _meet(one: Any, other: Any) -> bool:
+    """Whether a token may begin as both say, and they are not the same server."""
+    mine, theirs = one.token_prefix, other.token_prefix
+    same = (one.issuer, one.introspection_endpoint) == (other.issuer, other.introspection_endpoint)
+    return not same and (mine.startswith(theirs) or theirs.startswith(mine))
