@@ -2,17 +2,27 @@
 
 import itertools
 import os
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from tests import databases, hsm
-from tests.tiers import PROGRAMS
+from tests.tiers import HOMES, PROGRAMS
 from tests.world import a_world
 from tokenward.jose.keys import SigningKey
 
+LONG = frozenset(
+    f"test_{name}"
+    for name in (
+        *("accounts", "backup", "chains_model", "contestants", "crowds", "faults", "keys", "kills"),
+        *("migrations", "postgresql", "races", "results", "soak_runs", "tiers", "two_nodes"),
+    )
+)
+"""Files of few tests that take long: where several share the work, these are begun first."""
 
-def pytest_collection_modifyitems(items):
+
+def pytest_collection_modifyitems(config, items):
     """Mark what starts whole programs, and what takes long, by where it lives."""
     tests = Path(__file__).parent
     for item in items:
@@ -21,6 +31,12 @@ def pytest_collection_modifyitems(items):
             item.add_marker("programs")
         elif folder == "fuzz":
             item.add_marker("fuzz")
+        for tier, homes in HOMES.items():
+            if folder not in homes and item.get_closest_marker(tier):
+                raise pytest.UsageError(f"{item.nodeid} would never run: it belongs into {homes}")
+    if hasattr(config, "workerinput"):
+        many = Counter(item.path for item in items)
+        items.sort(key=lambda item: (item.path.stem not in LONG, -many[item.path]))
 
 
 @pytest.fixture(scope="session")

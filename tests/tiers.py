@@ -8,6 +8,8 @@
     ./tokenward test --all        everything, style, types and coverage too; nothing may be skipped
     ./tokenward test tests/oauth -x -k scope    whatever else pytest understands goes to pytest
 
+Clients, browser and fuzz run at the same time: the first two wait more than they work.
+
 Law: what did not run is named, with the command that would run it.
 """
 
@@ -18,9 +20,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Set as AbstractSet
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -58,13 +63,21 @@ NAMED = "not clients and not browser and not fuzz"
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 PROGRAMS = frozenset({"attacks", "bench", "bootstrap", "cli", "practice", "stories"})
 """The folders whose tests start and stop whole programs: a tier of their own."""
+HOMES = {"programs": PROGRAMS} | {it: frozenset({it}) for it in ("clients", "browser", "fuzz")}
+"""The folders of each tier but the fast one, which has all others."""
 
 CORES = os.cpu_count() or 1
 TOGETHER = {"fast": min(2 * CORES, 4), "programs": min(CORES + 1, 4), "browser": 2, "fuzz": 2}
 """How many at a time: what is waited for more than it works, more than there are cores."""
 
+ASIDE = frozenset({"clients", "browser", "fuzz"})
+"""The tiers that run at the same time."""
+
 BYTECODE = Path(sys.prefix, ".tokenward", "bytecode")
 """Where Python keeps what it has compiled, lest every process of a test compile it all anew."""
+
+ONE_AT_A_TIME = threading.Lock()
+"""Held by whoever installs something, or tells how a tier went."""
 
 NO_TESTS = 5
 """pytest's exit status when it found nothing to run."""
@@ -90,6 +103,12 @@ class Run:
     strict: bool
     mark: str
     arguments: list[str]
+    measured: Path
+    """The folder for what coverage has measured, by tier: nobody waits for a file of another's."""
+
+    aloud: bool = True
+    """Whether a tier says at once how it goes, and not only when it has ended."""
+
     steps: Steps = field(default_factory=lambda: Steps(Path(sys.prefix) / ".tokenward" / "log"))
 
     def check(self, tier: str) -> Outcome:
@@ -107,7 +126,7 @@ class Run:
             )
             if done.returncode:
                 good = False
-                sys.stdout.write(done.stdout + done.stderr)
+                _say(done.stdout + done.stderr)
         return Outcome(
             tier=tier,
             words="good" if good else "FAILED, see above",
@@ -120,16 +139,23 @@ class Run:
     def tests(self, tier: str, notes: Iterable[str] = (), **environment: str) -> Outcome:
         """Run the tests of one tier."""
         started = time.monotonic()
-        sys.stdout.write(f"\n── {tier} ──\n")
-        sys.stdout.flush()
+        title = f"\n── {tier} ──\n"
+        if self.aloud:
+            _say(title)
         with tempfile.TemporaryDirectory() as folder:
             report = Path(folder) / "report.xml"
             done = subprocess.run(
                 [*self._pytest(tier), f"--junitxml={report}", *self.arguments],
-                env={**_environment(), **environment, **self._strictness()},
+                env={**_environment(), **environment, **self._strictness(tier)},
                 cwd=ROOT,
+                stdout=None if self.aloud else subprocess.PIPE,
+                stderr=None if self.aloud else subprocess.STDOUT,
+                text=True,
+                errors="replace",
                 check=False,
             )
+            if not self.aloud:
+                _say(title + done.stdout)
             passed, failed, skipped = _count(report)
         notes = (*notes, *(f"skipped: {name}" for name in skipped))
         stopped = done.returncode not in {0, 1, NO_TESTS} and not failed
@@ -149,7 +175,7 @@ class Run:
         """What needs nothing, and under --all a hardware module in software."""
         try:
             if self.strict and shutil.which("softhsm2-util") is None and os.geteuid() == 0:
-                debian.install("softhsm2", self.steps)
+                self._install("softhsm2")
         except Failure as failure:
             return _missing("fast", str(failure))
         return self.tests("fast")
@@ -159,7 +185,7 @@ class Run:
         notes: tuple[str, ...] = ()
         try:
             if self.strict and shutil.which("npm") is None and os.geteuid() == 0:
-                debian.install("npm", self.steps)
+                self._install("npm")
             if not nodejs.installed():
                 self.steps.say("installing the npm clients (once)")
                 nodejs.install()
@@ -176,7 +202,7 @@ class Run:
             return Outcome(tier="browser", words="there are no tests yet")
         try:
             if self.strict and _chromium() is None and os.geteuid() == 0:
-                debian.install("chromium", self.steps)
+                self._install("chromium")
         except Failure as failure:
             return _missing("browser", str(failure))
         chromium = _chromium()
@@ -187,22 +213,16 @@ class Run:
 
     def coverage(self) -> Outcome:
         """Whether the tests went through enough of the source."""
-        done = subprocess.run(
-            [
-                BIN / "coverage",
-                "report",
-                "--skip-covered",
-                "--precision=1",
-                f"--fail-under={COVERED}",
-            ],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        files = sorted(self.measured.glob("*/.coverage"))
+        report = ["report", "--skip-covered", "--precision=1", f"--fail-under={COVERED}"]
+        for words in (["combine", "--quiet", *files], report):
+            done = subprocess.run(
+                [BIN / "coverage", *words], cwd=ROOT, capture_output=True, text=True, check=False
+            )
+            if done.returncode:
+                _say(done.stdout + done.stderr)
+                break
         good = done.returncode == 0
-        if not good:
-            sys.stdout.write(done.stdout + done.stderr)
         total = next((line for line in done.stdout.splitlines() if line.startswith("TOTAL")), "")
         return Outcome(
             tier="coverage",
@@ -212,28 +232,61 @@ class Run:
             failed=int(not good),
         )
 
+    def _install(self, package: str) -> None:
+        with ONE_AT_A_TIME:
+            debian.install(package, self.steps)
+
     def _pytest(self, tier: str) -> list[str]:
         mark = NAMED if tier == "fast" and self.arguments else MARKS[tier]
         mark = f"({mark}) and ({self.mark})" if self.mark else mark
         command = [sys.executable, "-m", "pytest", "-m", mark]
         if self.strict:
             command += ["--cov", "--cov-report="]
-            command += ["--cov-append"] if tier != "fast" else []
             command += ["--durations=12", "--durations-min=3"]
         # For one file, starting the workers would cost more than it saves.
         if tier in TOGETHER and not self.arguments:
             command += ["-n", str(TOGETHER[tier])]
-            command += ["--dist=loadfile"] if tier in {"fast", "programs"} else []
+            if tier in {"fast", "programs"}:  # in the order of tests/conftest.py
+                command += ["--dist=loadfile", "--no-loadscope-reorder"]
+        if not self.arguments:
+            command += _where(tier)
         return [*command, "-q"] if not self.arguments else command
 
-    def _strictness(self) -> dict[str, str]:
-        return {"TOKENWARD_SKIP_NOTHING": "1"} if self.strict else {}
+    def _strictness(self, tier: str) -> dict[str, str]:
+        if not self.strict:
+            return {}
+        measured = self.measured / tier / ".coverage"
+        measured.parent.mkdir()
+        return {"TOKENWARD_SKIP_NOTHING": "1", "COVERAGE_FILE": str(measured)}
 
 
 def _environment() -> dict[str, str]:
     """Ours, and a Python that compiles once what it reads, whatever else it would do."""
     ours = {name: it for name, it in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     return {**ours, "PYTHONPYCACHEPREFIX": str(BYTECODE)}
+
+
+def _say(words: str) -> None:
+    with ONE_AT_A_TIME:
+        sys.stdout.write(words)
+        sys.stdout.flush()
+
+
+def _at_once(parts: Sequence[Callable[[], Outcome]]) -> list[Outcome]:
+    """Run them side by side; how they ended, in the order in which they are named."""
+    if len(parts) == 1:
+        return [parts[0]()]
+    with ThreadPoolExecutor(len(parts)) as pool:
+        return [running.result() for running in [pool.submit(part) for part in parts]]
+
+
+def _where(tier: str) -> list[str]:
+    """Only tests of this tier are read at all."""
+    homes = [HOMES[tier]] if tier in HOMES else HOMES.values()
+    folders = sorted(f"tests/{folder}" for home in homes for folder in home)
+    if tier == "fast":
+        return [f"--ignore={folder}" for folder in folders]
+    return [folder for folder in folders if (ROOT / folder).is_dir()]
 
 
 def _tidy() -> None:
@@ -263,9 +316,8 @@ def _count(report: Path) -> tuple[int, int, list[str]]:
 
 def _not_run(tier: str, remedy: str = "") -> Outcome:
     """A tier that nobody asked for, or that could not run: by name, with what would help."""
-    folders = PROGRAMS if tier == "programs" else {tier}
     names = sorted(
-        path.stem for folder in folders for path in (ROOT / "tests" / folder).glob("test_*.py")
+        path.stem for folder in HOMES[tier] for path in (ROOT / "tests" / folder).glob("test_*.py")
     )
     words = f"not run: {remedy or f'./tokenward test --{tier}'}"
     return Outcome(tier=tier, words=words, notes=(", ".join(names),) if names else ())
@@ -290,6 +342,24 @@ def _tell(outcomes: list[Outcome]) -> int:
     failed = sum(outcome.failed for outcome in outcomes)
     sys.stdout.write(f"\n{passed} passed, {failed} failed\n")
     return 0 if passed and all(outcome.good for outcome in outcomes) else 1
+
+
+def _plan(run: Run, wanted: AbstractSet[str]) -> list[list[Callable[[], Outcome]]]:
+    """One stage after the other; what waits more than it works runs beside what only works."""
+    beside = replace(run, aloud=len(wanted & ASIDE) < 2)
+    tiers = {
+        "fast": run.fast,
+        "programs": partial(run.tests, "programs"),
+        "clients": beside.clients,
+        "browser": beside.browser,
+        "fuzz": partial(beside.tests, "fuzz"),
+    }
+    parts = {it: tiers[it] if it in wanted else partial(_not_run, it) for it in tiers}
+    stages = [[parts["fast"]], [parts["programs"]], [parts[it] for it in tiers if it in ASIDE]]
+    if run.strict:
+        style, *others = (partial(run.check, name) for name in CHECKS)
+        stages = [[style], *stages[:2], [*others, *stages[2]], [run.coverage]]
+    return stages
 
 
 def _here(argument: str, came_from: Path) -> str:
@@ -321,20 +391,13 @@ def main(arguments: list[str]) -> int:
     if Path.cwd() != ROOT:
         rest = [_here(argument, Path.cwd()) for argument in rest]
     _tidy()
-    run = Run(strict=asked.all, mark=asked.mark, arguments=rest)
-
-    plan: list[Callable[[], Outcome]] = [run.fast]
-    programs = partial(run.tests if asked.programs or asked.all else _not_run, "programs")
-    plan.append(programs)
-    plan.append(run.clients if asked.clients or asked.all else partial(_not_run, "clients"))
-    plan.append(run.browser if asked.browser or asked.all else partial(_not_run, "browser"))
-    plan.append(partial(run.tests if asked.fuzz or asked.all else _not_run, "fuzz"))
-    if asked.all:
-        plan = [*(partial(run.check, name) for name in CHECKS), *plan, run.coverage]
-    try:
-        return _tell([part() for part in plan])
-    except KeyboardInterrupt:
-        return 130
+    with tempfile.TemporaryDirectory() as measured:
+        run = Run(strict=asked.all, mark=asked.mark, arguments=rest, measured=Path(measured))
+        wanted = {tier for tier in MARKS if tier == "fast" or asked.all or getattr(asked, tier)}
+        try:
+            return _tell([it for stage in _plan(run, wanted) for it in _at_once(stage)])
+        except KeyboardInterrupt:
+            return 130
 
 
 if __name__ == "__main__":

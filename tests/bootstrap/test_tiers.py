@@ -13,7 +13,7 @@ SETTINGS = """
 [tool.pytest.ini_options]
 pythonpath = ["."]
 addopts = ["--import-mode=importlib", "-p", "no:cacheprovider"]
-markers = ["clients: x", "browser: x", "slow: x"]
+markers = ["clients: x", "browser: x", "fuzz: x", "slow: x"]
 """
 TESTS = """
 import pytest
@@ -125,6 +125,23 @@ def test_without_npm_the_other_clients_run_and_the_rest_is_named_with_the_comman
     assert "apt-get install -y --no-install-recommends npm" in said
     assert "skipped: tests.clients.test_shop::test_theirs" in said
     assert summary(done)[-1] == "4 passed, 0 failed"
+
+
+def test_what_runs_side_by_side_is_told_one_after_the_other(checkout):
+    (checkout / "tests" / "fuzz").mkdir()
+    (checkout / "tests" / "fuzz" / "test_hail.py").write_text(
+        "import pytest\n@pytest.mark.fuzz\ndef test_hail(): assert 0, 'hailed on'\n"
+    )
+    done = run(checkout, "--clients", "--fuzz")
+    assert done.returncode == 1
+    titles = [line for line in done.stdout.splitlines() if line.startswith("── ")]
+    assert titles[0] == "── fast ──"
+    assert sorted(titles[1:3]) == ["── clients ──", "── fuzz ──"]
+    assert "hailed on" in done.stdout.partition("── fuzz ──")[2].partition("── ")[0]
+    assert [it.split("  (")[0] for it in summary(done) if it.startswith(("clients", "fuzz"))] == [
+        "clients   1 passed, 0 failed, 1 skipped",
+        "fuzz      0 passed, 1 failed, 0 skipped",
+    ]
 
 
 @pytest.mark.parametrize(
