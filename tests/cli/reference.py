@@ -19,7 +19,7 @@ from tokenward.practice.process import Places
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "cli.md"
 
-_COMMAND = re.compile(r"(<!-- command: ([\w ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_COMMAND = re.compile(r"(<!-- command: ([\w-]+(?: [\w-]+)*) -->\n).*?(<!-- end -->)", re.DOTALL)
 _VARIABLES = re.compile(r"(<!-- variables: dev.env -->\n).*?(<!-- end -->)", re.DOTALL)
 
 MEANINGS = {

@@ -62,6 +62,7 @@ SETTINGS: Mapping[str, tuple[type, ...]] = {
     "azure": (plugins.find("preset", "azure"),),
     "aws": (plugins.find("preset", "aws"),),
     "introspection": (plugins.find("proof", "introspection"),),
+    "api_key": (plugins.find("proof", "api_key"),),
     "tokens": (TokenTable,),
     "client_credentials": (plugins.find("upstream", "client_credentials"),),
     "allow": (RuleTable,),

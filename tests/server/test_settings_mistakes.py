@@ -307,6 +307,7 @@ ERRORS = [
     ),
     (add(asked(ISSUER, AUD, 'token_prefix = "é__"')), "x.token_prefix", "no token has"),
     (add(asked(ISSUER, AUD, 'token_prefix = "x_"')), "x.token_prefix", "fewer than 3"),
+    (add(asked(ISSUER, AUD, 'token_prefix = "twk_x"')), "x.token_prefix", "keys of this server"),
     (add(asked(ISSUER, AUD, 'remember = "1h"')), "x.remember", 'between "0s" and "5m"'),
     (
         add(asked(ISSUER, AUD) + asked(OTHER, AUD, 'token_prefix = "abc"', name="y")),

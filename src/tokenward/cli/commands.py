@@ -7,6 +7,7 @@ import typer
 
 from tokenward import __version__
 from tokenward.cli import (
+    apikeys,
     backup,
     broker,
     check,
@@ -64,6 +65,7 @@ for _command, _brief, _examples in (
 app.add_typer(
     clients.app, name="clients", short_help="Clients that are not in the configuration file."
 )
+app.add_typer(apikeys.app, name="api-keys", short_help="Keys for scripts.")
 
 
 def _version(wanted: bool) -> None:

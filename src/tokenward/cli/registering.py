@@ -3,59 +3,104 @@
 import asyncio
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from tokenward.cli.saying import USAGE, fail
 
 if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
     from tokenward.server.hashes import Known
     from tokenward.server.records.clients import Client, Clients
     from tokenward.server.settings import Settings
 
 
+T = TypeVar("T")
+
+
 @contextmanager
 def records(settings: "Settings", *, json: bool) -> Iterator["Clients"]:
-    """The clients that are registered; in the end all servers know what became of them.
+    """The clients that are registered; in the end all servers know what became of them."""
+    from tokenward.clock import now  # noqa: PLC0415
+    from tokenward.server.records.clients import Clients  # noqa: PLC0415
+
+    def clients(engine: "Engine") -> "Clients":
+        return Clients(engine=engine, clock=now)
+
+    with working(settings, clients, _told, what=CLIENTS, json=json) as found:
+        yield found
+
+
+class What(NamedTuple):
+    """What is kept in the records, in words."""
+
+    them: str
+    place: str
+    """Where else they can be, without records."""
+
+    listing: str
+    """The command that lists them."""
+
+
+CLIENTS = What(
+    "clients", "so there is no place for clients but the configuration file", "clients list"
+)
+
+
+def lasts(settings: "Settings", what: What, *, json: bool) -> None:
+    """See that the store outlives this command; ends with the reason if it does not."""
+    if settings.store.lower().startswith("memory:"):
+        fail(
+            f"the store is memory:, {what.place}",
+            'To keep them: store = "sqlite:///var/lib/tokenward.db"',
+            in_json=json,
+        )
+
+
+@contextmanager
+def working(
+    settings: "Settings",
+    make: Callable[["Engine"], T],
+    tell: Callable[["Settings", T], Coroutine[Any, Any, None]],
+    *,
+    what: What,
+    json: bool,
+) -> Iterator[T]:
+    """Something in the records; in the end all servers are told of it.
 
     The first who needs the tables makes them, or brings them up to date.
     """
-    from tokenward.clock import now  # noqa: PLC0415
     from tokenward.oauth.errors import TemporarilyUnavailable  # noqa: PLC0415
-    from tokenward.server.records.clients import Clients, Refused  # noqa: PLC0415
     from tokenward.server.records.migrating import migrate  # noqa: PLC0415
+    from tokenward.server.records.numbering import Refused  # noqa: PLC0415
     from tokenward.server.records.opening import answering, open_engine  # noqa: PLC0415
     from tokenward.server.seal import SealBroken  # noqa: PLC0415
     from tokenward.server.stores import WrongStore  # noqa: PLC0415
 
-    if settings.store.lower().startswith("memory:"):
-        fail(
-            "the store is memory:, so there is no place for clients but the configuration file",
-            'To register clients: store = "sqlite:///var/lib/tokenward.db"',
-            in_json=json,
-        )
+    lasts(settings, what, json=json)
     try:
         asyncio.run(_opened(settings))
         with answering():
             engine = open_engine(settings.store)
             migrate(engine)
-        clients = Clients(engine=engine, clock=now)
-        yield clients
+        thing = make(engine)
+        yield thing
     except Refused as exc:
-        fail(str(exc), "These there are: tokenward clients list", in_json=json)
+        fail(str(exc), f"These there are: tokenward {what.listing}", in_json=json)
     except (TemporarilyUnavailable, WrongStore, SealBroken) as exc:
         detail = exc.detail if isinstance(exc, TemporarilyUnavailable) else str(exc)
-        fail(f"the registered clients cannot be had: {detail}", in_json=json)
+        fail(f"the registered {what.them} cannot be had: {detail}", in_json=json)
     try:
-        asyncio.run(_told(settings, clients))
+        asyncio.run(tell(settings, thing))
     except (TemporarilyUnavailable, SealBroken) as exc:
         detail = exc.detail if isinstance(exc, TemporarilyUnavailable) else str(exc)
         fail(
             f"it is kept, but running servers could not be told: {detail}",
-            "They are told by the next command: tokenward clients list",
+            f"They are told by the next command: tokenward {what.listing}",
             in_json=json,
         )
 

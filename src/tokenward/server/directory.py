@@ -1,10 +1,10 @@
-"""Clients that are registered while the server runs, as every worker knows them.
+"""What is registered while the server runs, as every worker knows it: clients, and API keys.
 
-Whoever registers one puts the whole list on the shelf, sealed, under the number of its edition;
-what is for good is in ``records``, which workers never open. Each process reads the newest edition
-when it starts and looks between the requests whether there is another.
+Whoever registers something puts the whole list on the shelf, sealed, under the number of its
+edition; what is for good is in ``records``, which workers never open. Each process reads the newest
+edition when it starts and looks between the requests whether there is another.
 
-Law of this module: a client is authenticated from memory. While the store is away the list we know
+Law of this module: whoever asks is recognised from memory. While the store is away the list we know
 goes on, and an edition that cannot be read changes nothing.
 """
 
@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from math import inf, isinf
+from typing import Any
 
 from tokenward.oauth.errors import TemporarilyUnavailable
 from tokenward.oauth.scope import Scope
@@ -107,33 +108,42 @@ def from_bytes(data: bytes) -> Entries:
 async def publish(
     entries: Entries, edition: int, *, shelf: Shelf, seal: Callable[[], Seal]
 ) -> bool:
-    """Let all processes know this list; whether they did not yet.
+    """Let all processes know this list of clients; what ``publish_bytes`` says of it."""
+    return await publish_bytes(
+        lambda: to_bytes(entries), edition, place=SHELF, shelf=shelf, seal=seal
+    )
+
+
+async def publish_bytes(
+    data: Callable[[], bytes], edition: int, *, place: str, shelf: Shelf, seal: Callable[[], Seal]
+) -> bool:
+    """Let all processes know a list; whether they did not yet.
 
     A list that was published before stays, unless another encryption key is to seal it. Raises
     ``StoreUnavailable`` and ``SealBroken``.
     """
     if not edition:  # nobody was ever registered
         return False
-    place = f"{SHELF}{edition:010}"
-    kept = await shelf.get(place)
-    news = kept is None or _is_stale(seal(), kept, place)
+    mine = f"{place}{edition:010}"
+    kept = await shelf.get(mine)
+    news = kept is None or _is_stale(seal(), kept, mine)
     if news:
-        await shelf.put(place, seal().close(to_bytes(entries), place), until=None)
-    for older in await shelf.keys(SHELF):
-        if older < place:
+        await shelf.put(mine, seal().close(data(), mine), until=None)
+    for older in await shelf.keys(place):
+        if older < mine:
             await shelf.drop(older)
     return news
 
 
-async def reseal(shelf: Shelf, seal: Seal) -> bool:
+async def reseal(shelf: Shelf, seal: Seal, place: str = SHELF) -> bool:
     """Seal the newest edition anew unless the first encryption key did; whether there was need.
 
     Raises ``StoreUnavailable`` and ``SealBroken``.
     """
-    for place in (await shelf.keys(SHELF))[-1:]:
-        kept = await shelf.get(place)
-        if kept is not None and seal.is_stale(kept, place):
-            await shelf.put(place, seal.close(seal.open(kept, place), place), until=None)
+    for newest in (await shelf.keys(place))[-1:]:
+        kept = await shelf.get(newest)
+        if kept is not None and seal.is_stale(kept, newest):
+            await shelf.put(newest, seal.close(seal.open(kept, newest), newest), until=None)
             return True
     return False
 
@@ -153,10 +163,15 @@ class Directory:
     seal: Callable[[], Seal] = field(repr=False)
     """Asked for when there is something to open."""
 
-    show: Callable[[Entries], None]
+    show: Callable[[Any], None]
     """Told of every edition, the first one before anybody is served."""
 
-    _place: str = field(default="", init=False)
+    place: str = SHELF
+    read: Callable[[bytes], Any] = from_bytes
+    """What ``show`` is told, of what was published there."""
+
+    what: str = "registered clients"
+    _newest: str = field(default="", init=False)
     _watching: asyncio.Task[None] | None = field(default=None, init=False)
 
     async def open(self) -> None:
@@ -175,13 +190,13 @@ class Directory:
 
     async def look(self) -> None:
         """Show the newest edition, unless it is the one we know. Raises what ``open`` does."""
-        while editions := await self.shelf.keys(SHELF):
+        while editions := await self.shelf.keys(self.place):
             place = editions[-1]
-            if place == self._place:
+            if place == self._newest:
                 return
             if (kept := await self.shelf.get(place)) is not None:
-                self.show(from_bytes(self.seal().open(kept, place)))
-                self._place = place
+                self.show(self.read(self.seal().open(kept, place)))
+                self._newest = place
                 return
             # It was there a moment ago: the next edition has taken its place.
 
@@ -193,6 +208,6 @@ class Directory:
                     async with asyncio.timeout(TO_LOOK):
                         await self.look()
             except (SealBroken, WrongStore) as exc:
-                _log.warning("the registered clients stay as they were: %s", exc)
+                _log.warning("the %s stay as they were: %s", self.what, exc)
             except Exception:  # noqa: BLE001 - whatever it is, the next look may see better
-                _log.exception("the registered clients could not be looked at")
+                _log.exception("the %s could not be looked at", self.what)

@@ -28,6 +28,7 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "none": f"{_HERE}.proofs.none:NoProof",
         "jwt": f"{_HERE}.proofs.jwt:Jwt",
         "introspection": f"{_HERE}.proofs.introspection:Introspection",
+        "api_key": f"{_HERE}.proofs.api_key:ApiKey",
     },
     UPSTREAM: {
         "client_credentials": f"{_HERE}.upstreams.client_credentials:ClientCredentials",

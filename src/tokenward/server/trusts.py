@@ -12,6 +12,7 @@ import httpx2
 from tokenward.clock import Clock
 from tokenward.server.denylist import DenyList
 from tokenward.server.enrolment import Taken
+from tokenward.server.keeping import seal
 from tokenward.server.proofs import Trusting
 from tokenward.server.registry import Registry
 from tokenward.server.settings import Settings
@@ -26,6 +27,7 @@ def subjects_of(
     names = {*settings.clients, *settings.subjects}
     urls = {issuer.url for issuer in settings.issuers.values()}
     denylist = DenyList(store.shelf)
+    alone = settings.store.lower().startswith("memory:")
     proofs = tuple(
         subject.proof.trusted(
             Trusting(
@@ -34,6 +36,8 @@ def subjects_of(
                 taken=Taken(frozenset(names - {name}), registry),
                 clock=clock,
                 http=http,
+                shelf=None if alone else store.shelf,
+                seal=None if alone else lambda: seal(settings, store),
                 revoked=(
                     denylist.revoked if getattr(subject.proof, "issuer", "") in urls else None
                 ),

@@ -10,8 +10,9 @@ import pytest
 from tokenward.oauth.messages import CLIENT_CREDENTIALS, TOKEN_EXCHANGE
 from tokenward.oauth.scope import Scope
 from tokenward.server.hashes import Known
-from tokenward.server.records.clients import MOST_SECRETS, Client, Clients, Refused
+from tokenward.server.records.clients import MOST_SECRETS, Client, Clients
 from tokenward.server.records.migrating import migrate
+from tokenward.server.records.numbering import Refused
 from tokenward.server.records.opening import open_engine
 
 BOTH = frozenset({CLIENT_CREDENTIALS, TOKEN_EXCHANGE})

@@ -24,6 +24,8 @@ from tokenward.oauth.errors import InvalidGrant
 from tokenward.oauth.presented import Presented
 from tokenward.server.assertions import Surroundings
 from tokenward.server.model import Caller, Client
+from tokenward.server.seal import Seal
+from tokenward.server.stores import Shelf
 
 if TYPE_CHECKING:
     import httpx2
@@ -98,6 +100,10 @@ class Trusting:
     clock: Clock = now
     http: "httpx2.AsyncClient | None" = field(default=None, repr=False)
     """Our way to somebody else's server."""
+
+    shelf: Shelf | None = field(default=None, repr=False)
+    seal: Callable[[], Seal] | None = field(default=None, repr=False)
+    """What is kept, and with what it is sealed; nothing where nobody else sees what we keep."""
 
     revoked: Revoked | None = None
     """For our own tokens, which are never remembered: whether one was revoked."""

@@ -23,6 +23,7 @@ from tokenward.oauth.errors import InvalidGrant
 from tokenward.remote.discovery import check_url, discover
 from tokenward.remote.fetch import RemoteError, arun, json_object
 from tokenward.remote.flow import Flow
+from tokenward.server.apikeys import PREFIX as KEY
 from tokenward.server.inquiries import Answer, Inquiries, Refused
 from tokenward.server.model import Caller
 from tokenward.server.proofs import Trusting
@@ -107,6 +108,8 @@ class Introspection:
             raise ValueError(f"{name}: tokens and a secret are sent there, so it {exc}") from None
         if not _PREFIX.fullmatch(self.token_prefix):
             raise ValueError("token_prefix: has characters that no token has")
+        if self.token_prefix.startswith(KEY):
+            raise ValueError(f"token_prefix: {KEY} is how keys of this server begin")
         if 0 < len(self.token_prefix) < SHORTEST_PREFIX:
             raise ValueError(f"token_prefix: has fewer than {SHORTEST_PREFIX} characters")
         try:
@@ -188,7 +191,7 @@ class AskedIssuer:
     def _may_be_theirs(self, token: str) -> bool:
         if len(token) > LONGEST or not _TOKEN.fullmatch(token):
             return False
-        if not token.startswith(self.settings.token_prefix):
+        if token.startswith(KEY) or not token.startswith(self.settings.token_prefix):
             return False
         said = issuer_of(token)  # a JWT says whose it is, and need not be true to be told apart
         return said is None or said == self.settings.issuer

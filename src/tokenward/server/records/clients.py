@@ -6,7 +6,6 @@ lock, so that a list and its number say the same to everybody.
 
 from dataclasses import dataclass, field, replace
 from math import inf, isinf
-from typing import Any
 
 from sqlalchemy import Connection, Engine, delete, insert, select, update
 
@@ -14,17 +13,14 @@ from tokenward.clock import Clock
 from tokenward.oauth.scope import Scope
 from tokenward.server.directory import Entries, Entry
 from tokenward.server.hashes import Known
+from tokenward.server.records.numbering import Refused, changed, lock, rows
 from tokenward.server.records.opening import answering
-from tokenward.server.records.tables import client_secrets, clients, editions
+from tokenward.server.records.tables import client_secrets, clients
 
 MOST_SECRETS = 8
 """Secrets of one client: all of them are compared each time."""
 
 _OF = "clients"
-
-
-class Refused(Exception):
-    """What was asked for cannot be; the text says why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,14 +83,14 @@ class Clients:
     def edition(self) -> tuple[int, Entries]:
         """The list as workers know it, and its number."""
         with answering(), self.engine.begin() as connection:
-            number = _lock(connection)
+            number = lock(connection, _OF)
             return number, tuple(it.entry() for it in _clients(connection))
 
     def add(self, client: Client, secret: Known) -> Client:
         """Register a client with its first secret; raises ``Refused`` if it is there."""
         with answering(), self.engine.begin() as connection:
-            _changed(connection)
-            if _rows(connection, select(clients.c.id).where(clients.c.id == client.id)):
+            changed(connection, _OF)
+            if rows(connection, select(clients.c.id).where(clients.c.id == client.id)):
                 raise Refused(f"client {client.id} is registered already")
             at = self.clock()
             connection.execute(
@@ -118,7 +114,7 @@ class Clients:
             before = _client(connection, id)
             if (before.disabled is None) is able:
                 return before
-            _changed(connection)
+            changed(connection, _OF)
             disabled = None if able else self.clock()
             connection.execute(update(clients).where(clients.c.id == id).values(disabled=disabled))
             return replace(_client(connection, id), disabled=disabled)
@@ -126,7 +122,7 @@ class Clients:
     def remove(self, id: str) -> None:
         """Forget it and its secrets; raises ``Refused`` if there is no such client."""
         with answering(), self.engine.begin() as connection:
-            _changed(connection)
+            changed(connection, _OF)
             connection.execute(delete(client_secrets).where(client_secrets.c.client == id))
             if not connection.execute(delete(clients).where(clients.c.id == id)).rowcount:
                 raise _unknown(id)
@@ -134,7 +130,7 @@ class Clients:
     def add_secret(self, id: str, secret: Known) -> Client:
         """Give it another secret; raises ``Refused`` if it has one of that name, or too many."""
         with answering(), self.engine.begin() as connection:
-            _changed(connection)
+            changed(connection, _OF)
             client = _client(connection, id)
             if secret.name in [one.known.name for one in client.secrets]:
                 raise Refused(f"client {id} has a secret {secret.name} already")
@@ -146,24 +142,13 @@ class Clients:
     def remove_secret(self, id: str, name: str) -> Client:
         """Take a secret away; raises ``Refused`` if it has none of that name."""
         with answering(), self.engine.begin() as connection:
-            _changed(connection)
+            changed(connection, _OF)
             client = _client(connection, id)
             of_name = (client_secrets.c.client == id) & (client_secrets.c.name == name)
             if not connection.execute(delete(client_secrets).where(of_name)).rowcount:
                 has = ", ".join(one.known.name for one in client.secrets) or "none"
                 raise Refused(f"client {id} has no secret {name}; it has: {has}")
             return _client(connection, id)
-
-
-def _lock(connection: Connection) -> int:
-    """The number of the list; nobody changes it until this transaction ends."""
-    asked = select(editions.c.number).where(editions.c.of == _OF).with_for_update()
-    return int(connection.execute(asked).scalar_one())
-
-
-def _changed(connection: Connection) -> None:
-    number = _lock(connection) + 1
-    connection.execute(update(editions).where(editions.c.of == _OF).values(number=number))
 
 
 def _keep(connection: Connection, id: str, secret: Known, at: float) -> None:
@@ -193,7 +178,7 @@ def _clients(connection: Connection, id: str | None = None) -> list[Client]:
         asked = asked.where(clients.c.id == id)
         secrets = secrets.where(client_secrets.c.client == id)
     of: dict[str, list[Secret]] = {}
-    for row in _rows(connection, secrets):
+    for row in rows(connection, secrets):
         known = Known(
             hash=row.hash, name=row.name, expires=inf if row.expires is None else row.expires
         )
@@ -211,9 +196,5 @@ def _clients(connection: Connection, id: str | None = None) -> list[Client]:
             disabled=row.disabled,
             secrets=tuple(sorted(of.get(row.id, ()), key=lambda one: one.known.name)),
         )
-        for row in sorted(_rows(connection, asked), key=lambda row: str(row.id))
+        for row in sorted(rows(connection, asked), key=lambda row: str(row.id))
     ]
-
-
-def _rows(connection: Connection, asked: Any) -> list[Any]:
-    return list(connection.execute(asked))

@@ -63,3 +63,22 @@ client_secrets = Table(
     # NULL: never.
     Column("expires", Float(53)),
 )
+
+api_keys = Table(
+    "tokenward_api_keys",
+    METADATA,
+    Column("id", String(16), primary_key=True),
+    # The [callers.<name>] it is for.
+    Column("caller", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("owner", Text, nullable=False),
+    # A JSON object.
+    Column("claims", Text, nullable=False),
+    # HMAC-SHA-256 in hex, of 256 bits that nobody chose, with a secret that is not in the tables.
+    Column("digest", String(64), nullable=False),
+    Column("made", Float(53), nullable=False),
+    # NULL: never.
+    Column("expires", Float(53)),
+    # NULL: it was not.
+    Column("revoked", Float(53)),
+)

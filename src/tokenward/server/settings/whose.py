@@ -23,7 +23,7 @@ def check_claims(
             report.error((*at, name), message, hint)
         if not faults and not any(_says(whose.said_by, it, claims[it]) for it in claims):
             report.error(at, f"{whose.missing}{_seeming(whose, claims)}", whose.example)
-    elif not claims:
+    elif not claims and not getattr(callers.subjects[caller].proof, "listed", False):
         asking = callers.clients.get(client)
         if asking is None or NONE in asking.registered.proof.methods:
             report.warn(
