@@ -63,6 +63,7 @@ SETTINGS: Mapping[str, tuple[type, ...]] = {
     "aws": (plugins.find("preset", "aws"),),
     "introspection": (plugins.find("proof", "introspection"),),
     "api_key": (plugins.find("proof", "api_key"),),
+    "certificate": (plugins.find("proof", "certificate"),),
     "tokens": (TokenTable,),
     "client_credentials": (plugins.find("upstream", "client_credentials"),),
     "allow": (RuleTable,),

@@ -19,6 +19,9 @@ JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"
 ID_TOKEN = "urn:ietf:params:oauth:token-type:id_token"
 JWT = "urn:ietf:params:oauth:token-type:jwt"
+MTLS = "urn:ietf:params:oauth:token-type:mtls"
+"""The certificate shown when the connection began: what Google's token service calls it. The IANA
+registry has no name for that."""
 
 MAY_REPEAT = frozenset({"audience", "resource"})
 MOST_TARGETS = 16

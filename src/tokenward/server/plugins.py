@@ -29,6 +29,7 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "jwt": f"{_HERE}.proofs.jwt:Jwt",
         "introspection": f"{_HERE}.proofs.introspection:Introspection",
         "api_key": f"{_HERE}.proofs.api_key:ApiKey",
+        "certificate": f"{_HERE}.proofs.certificate:Certificate",
     },
     UPSTREAM: {
         "client_credentials": f"{_HERE}.upstreams.client_credentials:ClientCredentials",

@@ -9,7 +9,6 @@ client, the grant type, the actor, the token, and that it covers all of the scop
 """
 
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -23,6 +22,7 @@ from tokenward.oauth.errors import (
 )
 from tokenward.oauth.scope import NOTHING, Scope
 from tokenward.server.model import NOBODY, NOBODY_ELSE, Authorization, Grant
+from tokenward.server.patterns import matches
 
 ANY = "*"
 REMEMBER = 4_096
@@ -261,29 +261,6 @@ def _is_caller(rule: Rule, grant: Grant) -> bool:
 def unlike(wanted: Mapping[str, object], claims: Mapping[str, object]) -> list[str]:
     """The names of the claims that are not as wanted."""
     return [name for name, value in wanted.items() if not matches(value, _at(name, claims))]
-
-
-def matches(wanted: object, actual: object) -> bool:
-    """Whether a claim is as wanted; types are strict, and ``True`` is not ``1``.
-
-    A list in the rule means any of them; a list in the token means any of its members; in a
-    string, ``*`` stands for anything without ``:`` and ``/``, and ``**`` for anything at all.
-    """
-    if isinstance(wanted, list | tuple):
-        return any(matches(one, actual) for one in wanted)
-    if isinstance(actual, list | tuple):
-        return any(matches(wanted, one) for one in actual if not isinstance(one, list | tuple))
-    if isinstance(wanted, str) and isinstance(actual, str):
-        return wanted == actual or ("*" in wanted and _fits(wanted, actual))
-    return type(wanted) is type(actual) and wanted == actual
-
-
-def _fits(pattern: str, text: str) -> bool:
-    parts = re.split(r"(\*\*|\*)", pattern)
-    wild = {"**": r"(?s:.)*", "*": r"[^:/]*"}
-    return (
-        re.fullmatch("".join(wild.get(part) or re.escape(part) for part in parts), text) is not None
-    )
 
 
 def _at(path: str, claims: Mapping[str, object]) -> object:

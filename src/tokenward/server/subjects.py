@@ -8,7 +8,9 @@ from hashlib import sha256
 
 from tokenward.oauth.errors import InvalidGrant, TemporarilyUnavailable
 from tokenward.server.model import Caller
-from tokenward.server.proofs import NOT_VOUCHED_FOR, SubjectProof, TooOld
+from tokenward.server.proofs import NOT_VOUCHED_FOR, HolderProof, SubjectProof, TooOld
+
+NO_CERTIFICATE = "nobody we trust vouches for this certificate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +18,8 @@ class Subjects:
     """All the subject proofs there are."""
 
     proofs: tuple[SubjectProof, ...]
+    holders: tuple[HolderProof, ...] = ()
+    """Those among them that know certificates."""
 
     async def prove(self, token: str) -> Caller:
         """The caller this token speaks of.
@@ -39,3 +43,17 @@ class Subjects:
                 if not isinstance(refusal, TooOld):
                     refusal = exc
         raise unheard or refusal
+
+    def holder(self, pem: str) -> Caller:
+        """The caller whose certificate was shown when the connection began.
+
+        Raises ``InvalidGrant`` if nobody we trust vouches for it.
+        """
+        refusal = InvalidGrant(NO_CERTIFICATE, detail="no caller has certificates like this")
+        for proof in self.holders:
+            try:
+                if caller := proof.holder(pem):
+                    return caller
+            except InvalidGrant as exc:  # it may be good for another caller
+                refusal = exc
+        raise refusal

@@ -45,7 +45,7 @@ def subjects_of(
         )
         for name, subject in settings.subjects.items()
     )
-    return Subjects(proofs)
+    return Subjects(proofs, tuple(it for it in proofs if hasattr(it, "holder")))
 
 
 async def open_all(proofs: Iterable[Any]) -> None:

@@ -5,7 +5,15 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from tokenward.oauth.errors import InvalidGrant, InvalidRequest
-from tokenward.oauth.messages import ACCESS_TOKEN, ID_TOKEN, JWT, TOKEN_EXCHANGE, TokenRequest
+from tokenward.oauth.messages import (
+    ACCESS_TOKEN,
+    ID_TOKEN,
+    JWT,
+    MTLS,
+    TOKEN_EXCHANGE,
+    TokenRequest,
+)
+from tokenward.server.certificates import is_named
 from tokenward.server.grants import granted
 from tokenward.server.model import NOBODY_ELSE, Caller, Client, Grant
 from tokenward.server.subjects import Subjects
@@ -23,16 +31,30 @@ class TokenExchange:
 
     async def redeem(self, request: TokenRequest, client: Client) -> Grant:
         """The right of whom the subject token speaks of, and of who acts for them (§2.1)."""
-        token = request.require("subject_token")
-        if request.require("subject_token_type") not in READABLE:
-            raise InvalidRequest("subject_token_type: must be jwt, access_token or id_token")
+        token, kind = request.require("subject_token"), request.require("subject_token_type")
+        if kind not in READABLE and kind != MTLS:
+            raise InvalidRequest("subject_token_type: must be jwt, access_token, id_token or mtls")
         if request.get("requested_token_type") not in GIVEN:
             raise InvalidRequest("requested_token_type: must be access_token or jwt")
-        caller = await self.subjects.prove(token)
+        if kind == MTLS:
+            caller = self._holder(token, request.presented.certificate)
+        else:
+            caller = await self.subjects.prove(token)
         actor = NOBODY_ELSE
         if "actor_token" in request.parameters or "actor_token_type" in request.parameters:
             actor = await self._actor(request, caller)
         return granted(request, client, caller, actor)
+
+    def _holder(self, token: str, certificate: str) -> Caller:
+        """Who showed a certificate when the connection began; the token says that it is meant.
+
+        A client may have shown one for other reasons: what it did not name counts for nothing.
+        """
+        if not certificate:
+            raise InvalidRequest("no certificate was shown when the connection began")
+        if not is_named(token, certificate):
+            raise InvalidRequest("subject_token: must be the x5t#S256 of the certificate shown")
+        return self.subjects.holder(certificate)
 
     async def _actor(self, request: TokenRequest, caller: Caller) -> Caller:
         """Who acts for the caller; one parameter without the other is an error (§2.1)."""

@@ -84,6 +84,17 @@ class SubjectProof(Protocol):
         ...
 
 
+class HolderProof(Protocol):
+    """One authority, or several, whose certificates say who somebody is."""
+
+    def holder(self, pem: str) -> Caller | None:
+        """Whose certificate this is, which was shown when the connection began; never waits.
+
+        ``None`` if it is nobody's from here; raises ``InvalidGrant`` if it is not good.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trusting:
     """What a subject proof needs to know besides its own settings, and how it names people."""

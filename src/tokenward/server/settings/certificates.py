@@ -16,6 +16,7 @@ def mind_certificates(
     callers: Callers, listen: Listen, proxy: Proxy | None, report: Report
 ) -> None:
     """See that no client can make certificates for the others."""
+    _mind_holders(callers, listen, proxy, report)
     by_proof: dict[str, list[str]] = {_VOUCHED: [], _OWN: []}
     for name, one in callers.clients.items():
         by_proof.get(getattr(one.registered.proof, "name", ""), []).append(name)
@@ -42,3 +43,17 @@ def mind_certificates(
             "have it check every certificate (in nginx optional_no_ca does not), or give those "
             'who sign their own proof = "private_key_jwt"',
         )
+
+
+def _mind_holders(callers: Callers, listen: Listen, proxy: Proxy | None, report: Report) -> None:
+    """See that whom a certificate lets in can show one."""
+    told = proxy is not None and proxy.certificate_header
+    if told or (listen.tls and listen.tls.client_ca):
+        return
+    for name, one in callers.subjects.items():
+        if hasattr(one.proof, "authorities"):
+            report.warn(
+                ("callers", name, "authorities"),
+                "nobody can show a certificate: nothing asks for one",
+                'tls_client_ca = "…" in [listen], or certificate_header = "…" in [proxy]',
+            )

@@ -18,8 +18,8 @@ class SubjectTable:
     """``[callers.<name>]`` of an issuer whose people we believe."""
 
     proof: str
-    """How its people show who they are: `jwt`, `introspection`, `api_key`, or
-    `module:Class`."""
+    """How its people show who they are: `jwt`, `introspection`, `api_key`,
+    `certificate`, or `module:Class`."""
 
     default: str = ""
     """The token meant when a request names none."""
