@@ -275,6 +275,14 @@ def test_the_choosier_file_would_do(tmp_path):
 # ── how to add an upstream ───────────────────────────────────────────────────────────────────────
 
 UPSTREAM = "docs/howto/add-an-upstream.md"
+_PART = re.compile(r"^<!-- part: (\S+) -->\n```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def test_the_page_about_upstreams_shows_what_is_in_the_source():
+    parts = _PART.findall((ROOT / UPSTREAM).read_text("utf-8"))
+    assert len(parts) >= 5
+    for path, part in parts:
+        assert part in (ROOT / "src/tokenward" / path).read_text("utf-8")
 
 
 def test_the_upstream_of_that_page_is_short_and_passes_the_test_of_that_page():

@@ -1,6 +1,7 @@
 """Somebody else's authorization server, a real one on loopback, that can be told to misbehave."""
 
 import json
+import ssl
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -19,6 +20,9 @@ class Question:
     path: str
     headers: dict[str, str]
     fields: list[tuple[str, str]]
+    body: str = ""
+    certificate: dict[str, object] | None = None
+    """What whoever asked showed, over TLS that wants to see something."""
 
     @property
     def form(self) -> dict[str, str]:
@@ -41,7 +45,9 @@ class Handler(BaseHTTPRequestHandler):
     def _take(self, body):
         upstream = self.server.upstream
         headers = {name.lower(): value for name, value in self.headers.items()}
-        question = Question(self.path, headers, parse_qsl(body.decode(), keep_blank_values=True))
+        text, shown = body.decode(), getattr(self.connection, "getpeercert", dict)()
+        fields = parse_qsl(text, keep_blank_values=True)
+        question = Question(self.path, headers, fields, text, shown or None)
         behaviour = upstream.take(question)
         with suppress(ConnectionError):
             behaviour(self)
@@ -73,7 +79,7 @@ class _Server(ThreadingHTTPServer):
 class Upstream:
     """Gives every question the next of ``answers``, or else ``always``; remembers them all."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.always: Behaviour = token()
         self.answers: deque[Behaviour] = deque()
         self.questions: list[Question] = []
@@ -84,7 +90,10 @@ class Upstream:
         self._lock = threading.Lock()
         self._server = _Server(("127.0.0.1", 0), Handler)
         self._server.upstream = self
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        if tls:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
+        scheme = "https" if tls else "http"
+        self.url = f"{scheme}://127.0.0.1:{self._server.server_address[1]}"
         self.token_endpoint = f"{self.url}/connect/token"
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.02,), daemon=True

@@ -5,6 +5,7 @@
 Each table stands between ``<!-- settings: … -->`` and ``<!-- end -->``.
 """
 
+import inspect
 import math
 import re
 from collections.abc import Mapping
@@ -17,6 +18,8 @@ from tokenward.jose.keys import KeySet
 from tokenward.oauth.scope import Scope
 from tokenward.server import plugins
 from tokenward.server.config import documentation, settings_of
+from tokenward.server.platforms import PLATFORMS
+from tokenward.server.registration import Registration
 from tokenward.server.settings.clients import ClientTable, Metadata
 from tokenward.server.settings.issuers import IssuerTable
 from tokenward.server.settings.limits import LimitsTable
@@ -65,7 +68,9 @@ SETTINGS: Mapping[str, tuple[type, ...]] = {
     "api_key": (plugins.find("proof", "api_key"),),
     "certificate": (plugins.find("proof", "certificate"),),
     "tokens": (TokenTable,),
-    "client_credentials": (plugins.find("upstream", "client_credentials"),),
+    "registration": (Registration,),
+    **{name: (plugins.find("upstream", name),) for name in plugins.BUILT_IN["upstream"]},
+    **{name: (cls,) for name, cls in PLATFORMS.items() if settings_of(cls)},
     "allow": (RuleTable,),
 }
 
@@ -135,12 +140,18 @@ def default(value: object) -> str:
     return ""
 
 
+def own(cls: type) -> set[str]:
+    """The keys that a class says something about itself, and not only those it is made from."""
+    return {name.removesuffix("_") for name in inspect.get_annotations(cls)}
+
+
 def rows(name: str) -> list[str]:
     """The table of these settings; raises ``LookupError`` for one that nobody has explained."""
     made = ["| Key | | Unless said | |", "|---|---|---|---|"]
     for cls in SETTINGS[name]:
         hints = get_type_hints(cls, include_extras=True)
-        inherited = settings_of(Metadata) if cls is ClientTable else {}
+        bases = (base for base in cls.__bases__ if base in (Metadata, Registration))
+        inherited = {key for base in bases for key in settings_of(base)} - own(cls)
         for one in fields(cls):
             key = one.name.removesuffix("_")
             if key in settings_of(cls) and key not in inherited:

@@ -55,7 +55,7 @@ def test_somebody_elses_class_is_named_with_its_module(foreign):
         ("upstream", "clientcredentials", "no such upstream", 'mean "client_credentials"?'),
         ("profile", "oktaa", "there is no such profile", 'did you mean "okta"?'),
         ("profile", "hub", "hub comes with a later version", "ims, okta, rfc9068"),
-        ("upstream", "github_app", "comes with a later version", "client_credentials"),
+        ("upstream", "refresh_token", "comes with a later version", "client_credentials"),
         ("grant", "refresh_token", "comes with a later version", "token_exchange"),
         ("upstream", "acme_nowhere:Thing", "cannot be imported: No module named", ""),
         ("upstream", "acme_plugins:Nothing", "has no class Nothing", ""),

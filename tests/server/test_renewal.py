@@ -59,3 +59,32 @@ async def test_one_meter_goes_on_counting(settings):
         assert server._server.theirs.heard == meter.upstream
         assert meters() == [keeping]
     assert meters() == []
+
+
+async def test_what_an_issuer_of_ours_signs_for_is_asked_with_the_keys_of_the_new_settings(
+    tmp_path,
+):
+    file = tmp_path / "tokenward.toml"
+    fetched = (
+        'client_id = "us"\nupstream = "client_credentials"\ntoken_endpoint = "https://x/token"\n'
+    )
+    file.write_text(
+        f"""
+        issuer = "https://tokens.example.com"
+        store  = "sqlite:{tmp_path}/kept.db"
+        [tokens.signed]
+        assertion = "self"
+        {fetched}
+        [tokens.plain]
+        client_secret = "${{SECRET}}"
+        {fetched}
+        """
+    )
+    settings = load(file, {"SECRET": "s3cret-of-ours"})
+    server = Renewable(settings)
+    async with alive(server.front):
+        before = dict(server._server.theirs.brokers)
+        await server.renew(replace(settings, encryption_key=settings.encryption_key))
+        after = server._server.theirs.brokers
+        assert after["plain"] is before["plain"]
+        assert after["signed"] is not before["signed"]

@@ -443,7 +443,7 @@ ERRORS = [
     (after(ITWIN, 'auth = "basic"'), "tokens.itwin.auth", 'must be one of "client_secret_basic"'),
     (after(ITWIN, 'token_endpoint = "https://x.example.com"'), "tokens.itwin", "exactly one of"),
     (add('[tokens.x]\nupstream = "client_credential"'), "x.upstream", 'mean "client_credentials"?'),
-    (add('[tokens.x]\nupstream = "static"'), "tokens.x.upstream", "comes with a later version"),
+    (add('[tokens.x]\nupstream = "refresh_token"'), "tokens.x.upstream", "comes with a later"),
     (add("[tokens.x]\nupstream = 3"), "tokens.x.upstream", "must be a name, not a number"),
     # rules
     ((ROBOTS, 'name = "people"'), "allow[2].name", "is the name of rule 1 already"),

@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections.abc import Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -146,15 +146,29 @@ class Live:
 
     def _upstream(self, name: str) -> Callable[[], Awaitable[str]]:
         async def ask() -> str:
+            from tokenward.oauth.errors import OAuthError  # noqa: PLC0415
+            from tokenward.remote.clients import open_async_client  # noqa: PLC0415
             from tokenward.remote.fetch import RemoteError, arun  # noqa: PLC0415
             from tokenward.server.app import policy  # noqa: PLC0415
+            from tokenward.server.upstreams import forwards, identity_for  # noqa: PLC0415
 
-            upstream: Any = self.settings.tokens[name].upstream
+            settings = self.settings.tokens[name]
+            upstream: Any = settings.upstream
+            if forwards(upstream):
+                return "was not tried: it wants a token of a caller's"
+            if settings.signs:
+                return f"was not tried: issuers.{settings.signs} signs for it while the server runs"
             trial = policy(self.settings).trial(name)
             if trial is None:
                 raise Failed("no rule gives it to anybody", "[[allow]] … token = " + repr(name))
             try:
-                token = await arun(upstream.flow(trial, now=time()), self.http, deadline=DEADLINE)
+                flow = upstream.flow(trial, now=time())
+                async with AsyncExitStack() as stack:
+                    http = self.http
+                    if identity := identity_for(upstream):
+                        own = open_async_client(identity=identity)
+                        http = await stack.enter_async_context(own)
+                    token = await arun(flow, http, deadline=DEADLINE)
             except RemoteError as exc:
                 code = f": {exc.code}" if exc.code else ""
                 hint = {
@@ -162,6 +176,8 @@ class Live:
                     "invalid_scope": "Does it know these scopes, and may we have them?",
                 }.get(exc.code, "")
                 raise Failed(f"{exc.reason}{code}", hint) from None
+            except (OAuthError, ValueError, LookupError, TypeError) as exc:
+                raise Failed(f"gave no token of any use ({type(exc).__name__})") from None
             left = token.expires_at - time()
             return f"gave a token for {left:.0f} s" + (f": {trial.scope}" if trial.scope else "")
 

@@ -267,7 +267,7 @@ def _key(endpoint: TokenEndpoint, wanted: Wanted) -> str:
     key = "" if who.key is None else who.key.verifying_key().thumbprint
     parts = [
         [endpoint.url, endpoint.issuer, who.client_id, who.client_secret, who.method, key, who.aud],
-        [wanted.func.__name__, wanted.keywords],
+        [wanted.func.__name__, wanted.keywords, endpoint.parameters],
     ]
     return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 

@@ -6,7 +6,7 @@ serves threads, tasks, and the server when it is itself somebody's client.
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Self
 from urllib.parse import quote_plus, urlencode
 
@@ -56,6 +56,8 @@ class TokenEndpoint:
     issuer: str = ""
     credentials: Credentials = ANONYMOUS
     allow_http: bool = False
+    parameters: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    """What else this server wants to be told with every question, and no standard has."""
 
     def __post_init__(self) -> None:
         if not self.url and not self.issuer:
@@ -75,8 +77,8 @@ class TokenEndpoint:
         (``/connect/token``, ``/oauth/token``, ``/as/token.oauth2``), else for an issuer.
         """
         is_endpoint = "token" in httpx2.URL(address).path.rpartition("/")[2].lower()
-        kind = {"url" if is_endpoint else "issuer": address}
-        return cls(**kind, credentials=credentials, allow_http=allow_http)
+        url, issuer = (address, "") if is_endpoint else ("", address)
+        return cls(url=url, issuer=issuer, credentials=credentials, allow_http=allow_http)
 
     def located(self) -> Flow[Self]:
         """The same endpoint with its URL, which the issuer's metadata tells (RFC 8414 §3)."""
@@ -150,7 +152,7 @@ class TokenEndpoint:
         here = yield from self.located()
         header = self.credentials.header()
         ours = self.credentials.fields(self.issuer or here.url, now=now)
-        form = [*form, ("scope", str(scope)), *ours.items()]
+        form = [*form, ("scope", str(scope)), *ours.items(), *self.parameters]
         response = yield httpx2.Request(
             "POST",
             here.url,

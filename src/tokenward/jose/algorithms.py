@@ -6,8 +6,8 @@ not when it is used.
 
 from collections.abc import Callable
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
@@ -118,6 +118,18 @@ def generate(algorithm: str) -> PrivateKey:
     if algorithm in EDWARDS:
         return ed25519.Ed25519PrivateKey.generate()
     raise UnusableKey("not an algorithm we know")
+
+
+def private_key(pem: bytes | str) -> PrivateKey:
+    """Read a private key in PEM, without a password.  Raises UnusableKey."""
+    try:
+        data = pem.encode() if isinstance(pem, str) else pem
+        private = serialization.load_pem_private_key(data, None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):  # TypeError: it wants a password
+        raise UnusableKey("not a private key in PEM, or one with a password") from None
+    if not isinstance(private, PrivateKey):
+        raise UnusableKey("not a kind of key we know")
+    return private
 
 
 def _rsa_checker(

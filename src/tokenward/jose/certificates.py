@@ -15,6 +15,8 @@ from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKey
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
+from tokenward.jose.jws import encode
+
 _BEGIN = datetime(2000, 1, 1, tzinfo=UTC)
 _NEVER = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)  # RFC 5280 §4.1.2.5
 
@@ -53,3 +55,12 @@ def _certificate(
 def public_key(pem: bytes) -> CertificatePublicKeyTypes:
     """Take the key out of the first certificate in PEM.  Raises ValueError."""
     return x509.load_pem_x509_certificate(pem).public_key()
+
+
+def thumbprints(pem: bytes) -> dict[str, str]:
+    """Name the first certificate in PEM as headers do (RFC 7515 §4.1.7, §4.1.8); or ValueError."""
+    certificate = x509.load_pem_x509_certificate(pem)
+    return {
+        "x5t": encode(certificate.fingerprint(hashes.SHA1())),  # noqa: S303 - a name, no proof
+        "x5t#S256": encode(certificate.fingerprint(hashes.SHA256())),
+    }

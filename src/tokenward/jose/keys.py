@@ -7,6 +7,7 @@ says chooses among these keys and can never bring one.
 from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Self
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -21,6 +22,7 @@ from tokenward.jose.jws import LONGEST_NAME, decode, dump_object, encode, load_o
 
 __all__ = ["ALGORITHMS", "KeySet", "SigningKey", "UnusableKey", "VerifyingKey", "thumbprint"]
 
+NO_MARKS: Mapping[str, str] = MappingProxyType({})
 _MOST_KEYS = 100
 
 
@@ -165,13 +167,14 @@ class SigningKey:
     """A private key and the one algorithm it is for.
 
     An empty `kid` writes headers without one.  `certificate` is DER, for RSA keys only: some
-    clients read the key from `x5c` and from nowhere else.
+    clients read the key from `x5c` and from nowhere else.  `marks` stand in every header, too.
     """
 
     kid: str
     algorithm: str
     private: PrivateKey = field(repr=False, compare=False)
     certificate: bytes = field(default=b"", repr=False)
+    marks: Mapping[str, str] = field(default_factory=lambda: NO_MARKS, repr=False, compare=False)
     _verifying: VerifyingKey = field(init=False, repr=False)
     _sign: Sign = field(init=False, repr=False, compare=False)
     _heads: dict[str, bytes] = field(init=False, repr=False, compare=False)
@@ -249,13 +252,7 @@ class SigningKey:
 
         Without `algorithm` it is for its curve's algorithm or RS256.
         """
-        try:
-            data = pem.encode() if isinstance(pem, str) else pem
-            private = serialization.load_pem_private_key(data, None)
-        except (ValueError, TypeError, UnsupportedAlgorithm):  # TypeError: it wants a password
-            raise UnusableKey("not a private key in PEM, or one with a password") from None
-        if not isinstance(private, PrivateKey):
-            raise UnusableKey("not a kind of key we know")
+        private = algorithms.private_key(pem)
         return cls._new(private, algorithm or algorithms.algorithm_of(private.public_key()), kid)
 
     @classmethod
@@ -275,7 +272,7 @@ class SigningKey:
         )
 
     def _head(self, typ: str) -> bytes:
-        self._heads[typ] = written = head(self.algorithm, typ, self.kid)
+        self._heads[typ] = written = head(self.algorithm, typ, self.kid, self.marks)
         return written
 
 
@@ -291,7 +288,7 @@ def published(key: VerifyingKey, certificate: bytes = b"") -> dict[str, object]:
     return document
 
 
-def head(algorithm: str, typ: str, kid: str) -> bytes:
+def head(algorithm: str, typ: str, kid: str, marks: Mapping[str, str] = NO_MARKS) -> bytes:
     """Write what stands before the claims: the header and its dot (RFC 7515 §7.1)."""
-    header = {"alg": algorithm, "typ": typ, "kid": kid}
+    header = {"alg": algorithm, "typ": typ, "kid": kid, **marks}
     return segment(dump_object({name: said for name, said in header.items() if said})) + b"."

@@ -6,13 +6,11 @@ for whatever goes wrong: ``RemoteError``, in our words.
 
 import asyncio
 import re
-import ssl
 import zlib
 from contextlib import closing, suppress
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from socket import gaierror
 from time import monotonic
 from typing import TypeVar
 
@@ -20,12 +18,9 @@ import httpx2
 
 from tokenward import clock
 from tokenward.jose.jws import load_object
-from tokenward.remote.clients import (
-    UnreadableCertificates,
-    open_async_client,
-    open_client,
-)
+from tokenward.remote.clients import open_async_client, open_client
 from tokenward.remote.deadline import no_later_than
+from tokenward.remote.faults import said_of
 from tokenward.remote.flow import Flow
 
 __all__ = ["RemoteError", "arun", "json_object", "open_async_client", "open_client", "run"]
@@ -248,39 +243,9 @@ def _fault(exc: Exception, request: httpx2.Request) -> RemoteError:
         case TimeoutError() | httpx2.TimeoutException():
             return RemoteError(f"{_host(request)} did not answer in time", transient=True)
         case httpx2.HTTPError() | httpx2.InvalidURL() | OSError() | UnicodeError() | zlib.error():
-            said, transient = _kind(exc)
+            said, transient = said_of(exc)
             return RemoteError(f"{_host(request)} {said}", transient=transient)
     raise exc
-
-
-# Exceptions, what they say about the host, and whether that may pass.
-_KINDS: tuple[tuple[tuple[type[BaseException], ...], str, bool], ...] = (
-    (
-        (UnreadableCertificates,),
-        "needs certificates, and SSL_CERT_FILE or SSL_CERT_DIR has none to read",
-        False,
-    ),
-    ((ssl.SSLCertVerificationError,), "has a certificate that is not trusted here", False),
-    ((ssl.SSLError,), "does not speak TLS with us", True),
-    ((gaierror,), "is a name that cannot be looked up", True),
-    ((ConnectionRefusedError,), "refuses connections", True),
-    (
-        (UnicodeError, httpx2.InvalidURL, httpx2.UnsupportedProtocol),
-        "is not an address we can connect to",
-        False,
-    ),
-    ((zlib.error,), "answered something that cannot be unpacked", False),
-)
-
-
-def _kind(fault: BaseException) -> tuple[str, bool]:
-    exc: BaseException | None = fault
-    while exc is not None:
-        for types, said, transient in _KINDS:
-            if isinstance(exc, types):
-                return said, transient
-        exc = exc.__cause__ or exc.__context__
-    return "hung up, or answered something that is not HTTP", True
 
 
 def _host(message: httpx2.Request | httpx2.Response) -> str:

@@ -43,6 +43,7 @@ from tokenward.server.subjects import Subjects
 from tokenward.server.theirs import Theirs
 from tokenward.server.trail import Trail
 from tokenward.server.trusts import close_all, open_all, subjects_of
+from tokenward.server.upstreams import OurIssuer, forwards
 from tokenward.server.watchers import Watchers
 from tokenward.server.watching import all_seen, all_tallies
 
@@ -90,6 +91,7 @@ class Server:
             store=self.store,
             cache=self.cache,
             http=self.http,
+            connect=self.watchers.client,
             clock=self.clock,
             seal=None if self.alone else lambda: seal(self.settings, self.store),
             heard=self.meter.upstream,
@@ -160,9 +162,17 @@ class Server:
             settings, store=self.store, registry=registry, http=self.http, clock=self.clock
         )
         await open_all(subjects.proofs)
+        forwarded = any(forwards(token.upstream) for token in settings.tokens.values())
+        self.theirs.issuers = {
+            name: OurIssuer(issuer.url, rings[name]) for name, issuer in settings.issuers.items()
+        }
         issuance = Issuance(
             registry=registry,
-            grant_types=_by_name(ClientCredentials(), TokenExchange(subjects), JwtBearer(subjects)),
+            grant_types=_by_name(
+                ClientCredentials(),
+                TokenExchange(subjects, forwards=forwarded),
+                JwtBearer(subjects, forwards=forwarded),
+            ),
             policy=policy(settings),
             sources={name: self._source(token, rings) for name, token in settings.tokens.items()},
         )

@@ -66,6 +66,9 @@ class Broker:
     """Seconds from anywhere, which only ever go forward."""
 
     counters: Counters = field(default_factory=Counters)
+    own: bool = False
+    """Whether ``http`` is for this one alone, and closed with it."""
+
     sharing: Sharing | None = None
     """With whom tokens are shared besides those who ask this process; nobody unless said."""
 
@@ -132,6 +135,8 @@ class Broker:
             for task in asking:
                 task.cancel()
             await asyncio.wait(asking)
+        if self.own:
+            await self.http.aclose()
 
     async def _due(self, key: Hashable, held: Held, authorization: Authorization) -> AccessToken:
         """Hand out a token whose successor is due: before that is there, after, or instead."""

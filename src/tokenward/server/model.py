@@ -112,6 +112,25 @@ class Login:
 NOBODY_SIGNED_IN = Login()
 
 
+class Shown(NamedTuple):
+    """The tokens that were shown to prove a right, for upstreams that want to see them too.
+
+    They are kept nowhere: a grant that has them is not remembered and stands behind no handle.
+    """
+
+    subject_token: str = ""
+    actor_token: str = ""
+
+    def __bool__(self) -> bool:
+        return bool(self.subject_token)
+
+    def __repr__(self) -> str:
+        return "Shown(…)" if self else "Shown()"
+
+
+NOTHING_SHOWN = Shown()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
     """Who wants what, by which right (RFC 6749 §1.3).
@@ -138,6 +157,9 @@ class Grant:
     offline: bool = False
     handle: str = field(default="", repr=False)
     """The code or refresh token it was redeemed from, spent when a token leaves."""
+
+    shown: Shown = field(default=NOTHING_SHOWN, repr=False, compare=False)
+    """What proved it, where some upstream wants to see that; nothing in every other case."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,6 +33,10 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
     },
     UPSTREAM: {
         "client_credentials": f"{_HERE}.upstreams.client_credentials:ClientCredentials",
+        "token_exchange": f"{_HERE}.upstreams.token_exchange:TokenExchange",
+        "jwt_bearer": f"{_HERE}.upstreams.jwt_bearer:JwtBearer",
+        "github_app": f"{_HERE}.upstreams.github_app:GithubApp",
+        "static": f"{_HERE}.upstreams.static:Static",
     },
     PROFILE: {
         "rfc9068": f"{_HERE}.profiles.rfc9068:Rfc9068",
@@ -60,9 +64,7 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
 
 LATER: Mapping[str, frozenset[str]] = {
     PROOF: frozenset({"key"}),
-    UPSTREAM: frozenset(
-        {"refresh_token", "jwt_bearer", "token_exchange", "github_app", "textile_hub", "static"}
-    ),
+    UPSTREAM: frozenset({"refresh_token", "textile_hub"}),
     PROFILE: frozenset({"hub"}),
     SIGNER: frozenset(),
     GRANT: frozenset({"authorization_code", "refresh_token", "device_code"}),

@@ -88,12 +88,14 @@ def _heir(former: Server, settings: Settings) -> Server:
     theirs = heir.theirs
     theirs.store, theirs.cache, theirs.http = heir.store, heir.cache, heir.http
     theirs.heard = heir.meter.upstream
+    theirs.connect = heir.watchers.client
     before = former.settings
     if _sealed(before) == _sealed(settings):
         theirs.carried = {
             name: broker
             for name, broker in former.theirs.brokers.items()
             if name in settings.tokens and settings.tokens[name] == before.tokens[name]
+            if not before.tokens[name].signs  # whose keys this server would not see change
         }
     return heir
 

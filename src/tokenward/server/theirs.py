@@ -1,11 +1,12 @@
 """Tokens of others: a broker for each, what processes share of them, and what they forget."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import httpx2
 
 from tokenward.clock import Clock
+from tokenward.remote.clients import Identity
 from tokenward.server.asking import Heard, nobody
 from tokenward.server.broker import Broker
 from tokenward.server.forgetting import Forgetting
@@ -13,7 +14,7 @@ from tokenward.server.seal import Seal
 from tokenward.server.settings import TokenSettings
 from tokenward.server.sharing import Sharing
 from tokenward.server.stores import Shelf, Store
-from tokenward.server.upstreams import Upstream
+from tokenward.server.upstreams import OurIssuer, Upstream, identity_for
 
 
 @dataclass(slots=True, kw_only=True)
@@ -23,6 +24,9 @@ class Theirs:
     store: Store
     cache: Shelf
     http: httpx2.AsyncClient = field(repr=False)
+    connect: Callable[[Identity], httpx2.AsyncClient] = field(repr=False)
+    """The way to those that want to see a certificate of ours."""
+
     clock: Clock
     seal: Callable[[], Seal] | None = field(repr=False)
     """What other processes share with us, if they see what we keep."""
@@ -35,6 +39,9 @@ class Theirs:
 
     carried: dict[str, Broker] = field(default_factory=dict)
     """Those of former settings, for tokens that are as they were."""
+
+    issuers: Mapping[str, OurIssuer] = field(default_factory=dict)
+    """Those of ours that sign for us, by name."""
 
     _forgetting: Forgetting | None = None
 
@@ -53,9 +60,13 @@ class Theirs:
                 seal=self.seal(),
                 clock=self.clock,
             )
+        identity = identity_for(upstream)
+        if (signed_by := getattr(upstream, "signed_by", None)) and token.signs:
+            upstream = signed_by(self.issuers[token.signs])
         broker = self.brokers[token.name] = Broker(
             upstream=upstream,
-            http=self.http,
+            http=self.http if identity is None else self.connect(identity),
+            own=identity is not None,
             fresh=token.fresh,
             scope_check=token.scope_check,
             clock=self.clock,

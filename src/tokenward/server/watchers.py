@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import httpx2
 
 from tokenward.clock import Clock
-from tokenward.remote.fetch import open_async_client
+from tokenward.remote.clients import Identity, open_async_client
 from tokenward.server import doors
 from tokenward.server.audit import Event
 from tokenward.server.endpoints import Endpoint
@@ -66,9 +66,10 @@ class Watchers:
         """The endpoints, watched."""
         return routes if self.watch is None else self.watch.around(routes)
 
-    def client(self) -> httpx2.AsyncClient:
-        """Our way to upstreams."""
-        return open_async_client(around=None if self.traces is None else self.traces.outward)
+    def client(self, identity: Identity | None = None) -> httpx2.AsyncClient:
+        """Our way to upstreams; to those that want to see a certificate of ours, with it."""
+        around = None if self.traces is None else self.traces.outward
+        return open_async_client(around=around, identity=identity)
 
     def store(self, store: Store) -> Store:
         """The store, watched."""

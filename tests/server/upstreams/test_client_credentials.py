@@ -13,7 +13,8 @@ from tokenward.oauth.messages import CLIENT_CREDENTIALS
 from tokenward.oauth.scope import Scope
 from tokenward.remote.fetch import RemoteError, arun, open_async_client
 from tokenward.server.model import Authorization, Client, Grant
-from tokenward.server.upstreams.client_credentials import REMEMBERED, ClientCredentials
+from tokenward.server.registration import REMEMBERED
+from tokenward.server.upstreams.client_credentials import ClientCredentials
 
 NOW = 1_800_000_000.0
 ENDPOINT = "https://ims.example.com/connect/token"
@@ -172,8 +173,8 @@ def test_metadata_cannot_send_the_secret_elsewhere(found):
         ({"token_endpoint": ENDPOINT, "client_id": "a\nb"}, "client_id contains"),
         ({"token_endpoint": ENDPOINT, "client_secret": ""}, "client_secret is missing"),
         ({"token_endpoint": ENDPOINT, "client_secret": f"{SECRET}\n"}, "client_secret contains"),
-        ({"token_endpoint": ENDPOINT, "auth": "none"}, "auth must be client_secret_basic or"),
-        ({"token_endpoint": ENDPOINT, "auth": "private_key_jwt"}, "auth must be client_secret_"),
+        ({"token_endpoint": ENDPOINT, "auth": "none"}, "client_secret: is given, but none has"),
+        ({"token_endpoint": ENDPOINT, "auth": "private_key_jwt"}, "client_secret: is given, but"),
         ({"token_endpoint": ENDPOINT, "auth": ""}, "auth must be client_secret_"),
         ({"token_endpoint": ENDPOINT, "audience": "a\r\nb"}, "audience contains"),
         ({"token_endpoint": ENDPOINT, "resource": "api"}, "resource must be an absolute URI"),

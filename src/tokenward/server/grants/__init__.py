@@ -12,7 +12,7 @@ from typing import ClassVar, Protocol
 from tokenward.oauth.errors import InvalidClient
 from tokenward.oauth.messages import TokenRequest
 from tokenward.server.certificates import thumbprint
-from tokenward.server.model import NOBODY_ELSE, Caller, Client, Grant
+from tokenward.server.model import NOBODY_ELSE, NOTHING_SHOWN, Caller, Client, Grant, Shown
 
 REMEMBER = 4_096
 LONGEST_REMEMBERED = 1_024
@@ -32,21 +32,25 @@ class GrantType(Protocol):
 
 
 def granted(
-    request: TokenRequest, client: Client, caller: Caller, actor: Caller = NOBODY_ELSE
+    request: TokenRequest,
+    client: Client,
+    caller: Caller,
+    actor: Caller = NOBODY_ELSE,
+    shown: Shown = NOTHING_SHOWN,
 ) -> Grant:
     """What a request asks for, by the caller's right; raises ``InvalidScope``.
 
     Raises ``InvalidClient`` where a token must be bound to a certificate and none was shown.
 
     The same request of the same caller is the same grant, so that what was decided about it is
-    known at once.
+    known at once; unless it brings along what was ``shown``, which is kept nowhere.
     """
     asked = request.parameters.get("scope", "")
     # By their ids, which are nobody else's as long as the grant we remember holds them.
     who = id(caller), id(client), id(actor)
     bound = _bound(request, client) if client.certificate_bound else ""
     key = who, request.grant_type, request.issuer, request.targets, asked, bound
-    if (grant := _remembered.get(key)) is not None:
+    if not shown and (grant := _remembered.get(key)) is not None:
         return grant
     grant = Grant(
         caller=caller,
@@ -57,8 +61,9 @@ def granted(
         scope=request.scope,
         actor=actor,
         certificate=bound,
+        shown=shown,
     )
-    if sum(map(len, request.targets)) + len(asked) <= LONGEST_REMEMBERED:
+    if not shown and sum(map(len, request.targets)) + len(asked) <= LONGEST_REMEMBERED:
         if len(_remembered) >= REMEMBER:
             _remembered.clear()
         _remembered[key] = grant

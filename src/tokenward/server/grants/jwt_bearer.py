@@ -6,7 +6,7 @@ from typing import ClassVar
 from tokenward.oauth.errors import InvalidGrant
 from tokenward.oauth.messages import JWT_BEARER, TokenRequest
 from tokenward.server.grants import granted
-from tokenward.server.model import Client, Grant
+from tokenward.server.model import NOTHING_SHOWN, Client, Grant, Shown
 from tokenward.server.proofs import NOT_VOUCHED_FOR
 from tokenward.server.subjects import Subjects
 
@@ -19,6 +19,9 @@ class JwtBearer:
     """The elder sister of token exchange: one token, no actor, no type to name."""
 
     subjects: Subjects
+    forwards: bool = False
+    """Whether some upstream wants to see what was shown."""
+
     name: ClassVar[str] = JWT_BEARER
 
     async def redeem(self, request: TokenRequest, client: Client) -> Grant:
@@ -27,4 +30,5 @@ class JwtBearer:
         if assertion.count(".") != DOTS:  # §3: MUST be a JWT, and other proofs know other tokens
             raise InvalidGrant(NOT_VOUCHED_FOR, detail="the assertion is no JWT")
         caller = await self.subjects.prove(assertion)
-        return granted(request, client, caller)
+        shown = Shown(assertion) if self.forwards else NOTHING_SHOWN
+        return granted(request, client, caller, shown=shown)

@@ -15,7 +15,7 @@ from tokenward.oauth.messages import (
 )
 from tokenward.server.certificates import is_named
 from tokenward.server.grants import granted
-from tokenward.server.model import NOBODY_ELSE, Caller, Client, Grant
+from tokenward.server.model import NOBODY_ELSE, NOTHING_SHOWN, Caller, Client, Grant, Shown
 from tokenward.server.subjects import Subjects
 
 READABLE = frozenset({ACCESS_TOKEN, ID_TOKEN, JWT})
@@ -27,6 +27,9 @@ class TokenExchange:
     """For whoever holds a token of an issuer we trust; never earns a refresh token (§2.2.1)."""
 
     subjects: Subjects
+    forwards: bool = False
+    """Whether some upstream wants to see what was shown."""
+
     name: ClassVar[str] = TOKEN_EXCHANGE
 
     async def redeem(self, request: TokenRequest, client: Client) -> Grant:
@@ -43,7 +46,8 @@ class TokenExchange:
         actor = NOBODY_ELSE
         if "actor_token" in request.parameters or "actor_token_type" in request.parameters:
             actor = await self._actor(request, caller)
-        return granted(request, client, caller, actor)
+        shown = Shown(token, request.get("actor_token")) if self.forwards else NOTHING_SHOWN
+        return granted(request, client, caller, actor, shown)
 
     def _holder(self, token: str, certificate: str) -> Caller:
         """Who showed a certificate when the connection began; the token says that it is meant.

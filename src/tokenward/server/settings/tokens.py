@@ -11,8 +11,9 @@ from tokenward.oauth.scope import NOTHING, Scope
 from tokenward.server import plugins
 from tokenward.server.config import Report, fill, settings_of, spelled
 from tokenward.server.settings.callers import Callers
+from tokenward.server.settings.fetched import check_scopes, read_fetched, signs_for
 from tokenward.server.settings.issuers import MAIN, Issuers, minting
-from tokenward.server.settings.names import check_name, plugin, read_table
+from tokenward.server.settings.names import check_name, read_table
 from tokenward.server.upstreams import Upstream
 from tokenward.server.values import (
     REPORTED,
@@ -24,11 +25,6 @@ from tokenward.server.values import (
     texts_by_name,
 )
 
-OURS_ONLY = {
-    "from": "a fetched token is made by its own issuer",
-    "lifetime": "a fetched token lives as long as its issuer says",
-    "introspectors": "only its own issuer can introspect a fetched token",
-}
 FETCHED_ONLY = {
     "scope_check": "a token of ours has the scope it was given",
     "min_life": "a token of ours is always new",
@@ -51,7 +47,12 @@ class TokenTable:
     """``[tokens.<name>]``"""
 
     upstream: str = ""
-    """Where it is fetched: `client_credentials`, or `module:Class`. Without it, it is ours."""
+    """Where it is fetched: `client_credentials`, `token_exchange`, `jwt_bearer`, `github_app`,
+    `static`, or `module:Class`. Without it and without `preset`, it is ours."""
+
+    preset: str = ""
+    """The platform it is fetched from: `auth0`, `entra`, `google`, `itwin` or `okta`. Then only
+    what differs there has to be said."""
 
     from_: str = ""
     """Ours: the issuer that mints it; `main`, or the only one there is, unless said."""
@@ -100,6 +101,9 @@ class TokenSettings:
     """Client ids."""
 
     upstream: Upstream | None = None
+    signs: str = ""
+    """The issuer of ours that signs what goes to the upstream, if one does."""
+
     scope_check: bool = True
     fresh: float = 120.0
     """Seconds for which a fetched token must still be good when it is handed out."""
@@ -129,8 +133,8 @@ def read_tokens(
         table = read_table(value, at, report)
         if table is None:
             continue
-        if "upstream" in table:
-            token = _theirs(name, table, at, report)
+        if "upstream" in table or "preset" in table:
+            token = _theirs(name, table, at, report, issuers)
         else:
             token = _ours(name, table, at, report, issuers=issuers, callers=callers)
         if token is not None:
@@ -140,18 +144,13 @@ def read_tokens(
     return Tokens(declared=frozenset(tables), read=read)
 
 
-def _theirs(name: str, table: Mapping[str, object], at: At, report: Report) -> TokenSettings | None:
-    cls = plugin(plugins.UPSTREAM, table, at, report)
-    if cls is None:
+def _theirs(
+    name: str, table: Mapping[str, object], at: At, report: Report, issuers: Issuers
+) -> TokenSettings | None:
+    found = read_fetched(table, at, report, TokenTable)
+    if found is None:
         return None
-    for key, reason in OURS_ONLY.items():
-        if key in table and key not in settings_of(cls):
-            report.error((*at, key), "is for tokens of ours", reason)
-    table = spelled(table, at, report, TokenTable, cls)
-    common = fill(TokenTable, table, at, report)
-    upstream: Upstream | None = fill(cls, table, at, report)
-    if common is None or upstream is None:
-        return None
+    common, upstream = found
     if common.scope_check == "off":
         report.warn(
             (*at, "scope_check"),
@@ -163,6 +162,7 @@ def _theirs(name: str, table: Mapping[str, object], at: At, report: Report) -> T
         scopes=common.scopes or {},
         default=common.default,
         upstream=upstream,
+        signs=signs_for(upstream, common.preset, at, issuers, report),
         scope_check=common.scope_check == "on",
         fresh=common.min_life,
     )
@@ -224,7 +224,7 @@ def _of_upstreams() -> dict[str, str]:
     """The keys of our upstreams, and whose they are."""
     return {
         key: name
-        for name in plugins.BUILT_IN[plugins.UPSTREAM]
+        for name in reversed([*plugins.BUILT_IN[plugins.UPSTREAM]])  # the first one counts
         for key in settings_of(plugins.find(plugins.UPSTREAM, name))
     }
 
@@ -258,10 +258,17 @@ def _check_scopes(token: TokenSettings, at: At, report: Report) -> None:
             f"has more than scopes has: {surplus}",
             did_you_mean(next(iter(surplus)), token.scopes),
         )
+    if token.upstream is not None:
+        check_scopes(token.upstream, token.vocabulary, at, report)
 
 
 def _check_clashes(tokens: Mapping[str, TokenSettings], report: Report) -> None:
     """Whatever a request calls a token must lead to one (RFC 8707 §2)."""
+    minted = {token.audience for token in tokens.values() if token.issuer}
+    for name, token in tokens.items():
+        if token.signs and (aud := getattr(token.upstream, "aud", "")) in minted:
+            message = f'"{aud}" is the audience of tokens of ours: it would pass for one'
+            report.error(("tokens", name, "aud"), message)
     seen: list[TokenSettings] = []
     for name, token in tokens.items():
         at: At = ("tokens", name, "audience")

@@ -20,6 +20,7 @@ from tokenward.server.settings.limits import read_limits
 from tokenward.server.settings.listen import Listen, listen_table, mind_workers, read_listen
 from tokenward.server.settings.log import LogSettings, read_log
 from tokenward.server.settings.metrics import MetricsSettings, read_metrics
+from tokenward.server.settings.onward import mind_onward
 from tokenward.server.settings.otel import OtelSettings, read_otel
 from tokenward.server.settings.proxy import read_proxy
 from tokenward.server.settings.rules import read_rules
@@ -235,6 +236,7 @@ def read(document: Mapping[str, object], report: Report) -> Settings:
     tokens = read_tokens(sections.tokens, issuers, callers, report)
     check_defaults(callers, tokens.declared, report)
     rules = read_rules(sections.allow, callers, tokens, report)
+    mind_onward(rules, callers, tokens, report)
     if issuers.read and top and top.store == "memory:":
         report.warn(
             ("store",),

@@ -6,12 +6,22 @@ responses. Cache, early refresh, one question for a crowd, deadlines, retries an
 broker's and live once, in ``server/broker.py``.
 
 To add one, write one file here and name it in ``server/plugins.py``.
+
+What not every upstream has to say, it says by an attribute or a method of that name:
+
+* ``caution``: what whoever configures it is warned of;
+* ``check_scopes(scopes)``: raises ``ValueError`` if it has no tokens for such scopes;
+* ``forwards``: true if it needs the very token that the caller showed us (``Grant.shown``);
+* ``identity``: the certificate that its server wants to see, and its key;
+* ``signs_as``: which issuer of ours signs what it sends (``""`` for the only one there is), and
+  ``signed_by(issuer)``: the same upstream with that issuer's signature.
 """
 
-from collections.abc import Hashable
-from typing import Protocol
+from collections.abc import Awaitable, Hashable, Mapping
+from typing import NamedTuple, Protocol
 
 from tokenward.oauth.messages import AccessToken
+from tokenward.remote.clients import Identity
 from tokenward.remote.flow import Flow
 from tokenward.server.model import Authorization
 
@@ -27,5 +37,48 @@ class Upstream(Protocol):
         ...
 
     def shared_by(self, authorization: Authorization) -> Hashable:
-        """All authorizations that may share one token have the same answer."""
+        """All authorizations that may share one token have the same answer.
+
+        Raises ``OAuthError`` for one that can have no token at all. Tokens and secrets are in it
+        as their SHA-256 alone.
+        """
         ...
+
+
+class Signer(Protocol):
+    """The key of an issuer of ours that signs now."""
+
+    def sign(self, claims: Mapping[str, object], *, typ: str) -> str | Awaitable[str]:
+        """The claims as a compact JWS; later, if somebody else holds the key."""
+        ...
+
+
+class OurIssuer(NamedTuple):
+    """An issuer of ours, to those who believe what it signs."""
+
+    url: str
+    signer: Signer
+
+    def sign(self, claims: Mapping[str, object]) -> str:
+        """The claims as a compact JWS; raises ``ValueError`` where that would take a while."""
+        signed = self.signer.sign(claims, typ="JWT")
+        if not isinstance(signed, str):
+            raise ValueError("this key signs elsewhere")  # noqa: TRY004 - configured so, not typed
+        return signed
+
+
+def forwards(upstream: Upstream | None) -> bool:
+    """Whether callers' own tokens go on to it."""
+    return bool(getattr(upstream, "forwards", False))
+
+
+def identity_for(upstream: Upstream) -> Identity | None:
+    """The certificate that is shown to it, if one is."""
+    found = getattr(upstream, "identity", None)
+    return found if isinstance(found, Identity) else None
+
+
+def signs_as(upstream: Upstream | None) -> str | None:
+    """The issuer of ours that signs what it is sent; ``None`` if none does."""
+    found = getattr(upstream, "signs_as", None)
+    return found if isinstance(found, str) else None
