@@ -43,7 +43,7 @@ from tokenward.server.subjects import Subjects
 from tokenward.server.theirs import Theirs
 from tokenward.server.trail import Trail
 from tokenward.server.trusts import close_all, open_all, subjects_of
-from tokenward.server.upstreams import OurIssuer, forwards
+        self.theirs.sign_as(settings.issuers, rings)
 from tokenward.server.watchers import Watchers
 from tokenward.server.watching import all_seen, all_tallies
 
@@ -162,16 +162,12 @@ class Server:
             settings, store=self.store, registry=registry, http=self.http, clock=self.clock
         )
         await open_all(subjects.proofs)
-        forwarded = any(forwards(token.upstream) for token in settings.tokens.values())
-        self.theirs.issuers = {
-            name: OurIssuer(issuer.url, rings[name]) for name, issuer in settings.issuers.items()
-        }
+        self.theirs.sign_as(settings.issuers, rings)
         issuance = Issuance(
             registry=registry,
             grant_types=_by_name(
                 ClientCredentials(),
-                TokenExchange(subjects, forwards=forwarded),
-                JwtBearer(subjects, forwards=forwarded),
+                *(kind(subjects, settings.forwards) for kind in (TokenExchange, JwtBearer)),
             ),
             policy=policy(settings),
             sources={name: self._source(token, rings) for name, token in settings.tokens.items()},

@@ -11,10 +11,10 @@ from tokenward.server.asking import Heard, nobody
 from tokenward.server.broker import Broker
 from tokenward.server.forgetting import Forgetting
 from tokenward.server.seal import Seal
-from tokenward.server.settings import TokenSettings
+from tokenward.server.settings import IssuerSettings, TokenSettings
 from tokenward.server.sharing import Sharing
 from tokenward.server.stores import Shelf, Store
-from tokenward.server.upstreams import OurIssuer, Upstream, identity_for
+from tokenward.server.upstreams import OurIssuer, Signer, Upstream, identity_for
 
 
 @dataclass(slots=True, kw_only=True)
@@ -44,6 +44,10 @@ class Theirs:
     """Those of ours that sign for us, by name."""
 
     _forgetting: Forgetting | None = None
+
+    def sign_as(self, issuers: Mapping[str, IssuerSettings], rings: Mapping[str, Signer]) -> None:
+        """Let these issuers of ours sign for us, where an upstream believes them."""
+        self.issuers = {name: OurIssuer(it.url, rings[name]) for name, it in issuers.items()}
 
     def broker(self, token: TokenSettings, upstream: Upstream) -> Broker:
         """The source of this token."""

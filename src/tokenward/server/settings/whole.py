@@ -27,6 +27,7 @@ from tokenward.server.settings.rules import read_rules
 from tokenward.server.settings.subjects import SubjectSettings
 from tokenward.server.settings.tokens import TokenSettings, read_tokens
 from tokenward.server.stores import WrongStore, open_cache, open_store
+from tokenward.server.upstreams import forwards
 from tokenward.server.values import Wrong, refusal, tables, text
 
 _PASSWORD = re.compile(r"//[^/@]*:[^/@]+@")
@@ -204,6 +205,11 @@ class Settings:
     """All origins of all callers."""
 
     warnings: tuple[Problem, ...] = ()
+
+    @property
+    def forwards(self) -> bool:
+        """Whether some upstream wants to see callers' own tokens."""
+        return any(forwards(token.upstream) for token in self.tokens.values())
 
 
 def read(document: Mapping[str, object], report: Report) -> Settings:
