@@ -43,7 +43,6 @@ from tokenward.server.subjects import Subjects
 from tokenward.server.theirs import Theirs
 from tokenward.server.trail import Trail
 from tokenward.server.trusts import close_all, open_all, subjects_of
-        self.theirs.sign_as(settings.issuers, rings)
 from tokenward.server.watchers import Watchers
 from tokenward.server.watching import all_seen, all_tallies
 
