@@ -3,12 +3,14 @@
 import asyncio
 import os
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from time import perf_counter, time
 from typing import TYPE_CHECKING, Any
+
+from tokenward.cli.trying import Failed, tried
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -34,14 +36,6 @@ class Found:
     said: str
     hint: str = ""
     ms: float = 0.0
-
-
-class Failed(Exception):
-    """It would not do; ``hint`` says what may help."""
-
-    def __init__(self, said: str, hint: str = "") -> None:
-        super().__init__(said)
-        self.hint = hint
 
 
 @dataclass(slots=True)
@@ -145,43 +139,7 @@ class Live:
         return ask
 
     def _upstream(self, name: str) -> Callable[[], Awaitable[str]]:
-        async def ask() -> str:
-            from tokenward.oauth.errors import OAuthError  # noqa: PLC0415
-            from tokenward.remote.clients import open_async_client  # noqa: PLC0415
-            from tokenward.remote.fetch import RemoteError, arun  # noqa: PLC0415
-            from tokenward.server.app import policy  # noqa: PLC0415
-            from tokenward.server.upstreams import forwards, identity_for  # noqa: PLC0415
-
-            settings = self.settings.tokens[name]
-            upstream: Any = settings.upstream
-            if forwards(upstream):
-                return "was not tried: it wants a token of a caller's"
-            if settings.signs:
-                return f"was not tried: issuers.{settings.signs} signs for it while the server runs"
-            trial = policy(self.settings).trial(name)
-            if trial is None:
-                raise Failed("no rule gives it to anybody", "[[allow]] … token = " + repr(name))
-            try:
-                flow = upstream.flow(trial, now=time())
-                async with AsyncExitStack() as stack:
-                    http = self.http
-                    if identity := identity_for(upstream):
-                        own = open_async_client(identity=identity)
-                        http = await stack.enter_async_context(own)
-                    token = await arun(flow, http, deadline=DEADLINE)
-            except RemoteError as exc:
-                code = f": {exc.code}" if exc.code else ""
-                hint = {
-                    "invalid_client": "Is the client_secret still the right one?",
-                    "invalid_scope": "Does it know these scopes, and may we have them?",
-                }.get(exc.code, "")
-                raise Failed(f"{exc.reason}{code}", hint) from None
-            except (OAuthError, ValueError, LookupError, TypeError) as exc:
-                raise Failed(f"gave no token of any use ({type(exc).__name__})") from None
-            left = token.expires_at - time()
-            return f"gave a token for {left:.0f} s" + (f": {trial.scope}" if trial.scope else "")
-
-        return ask
+        return lambda: tried(name, self.settings, self.http, deadline=DEADLINE)
 
     async def _store(self) -> str:
         from tokenward.server.keeping import keyring_of  # noqa: PLC0415
