@@ -10,7 +10,14 @@ from tokenward.oauth import errors
 from tokenward.server import plugins
 from tokenward.server.doors import GET_TOKEN, HEALTH, LIVE, METRICS, READY
 from tokenward.server.endpoints.metadata import OAUTH, OPENID
-from tokenward.server.profiles import AUTHORIZATION, INTROSPECTION, JWKS, REVOCATION, TOKEN
+from tokenward.server.profiles import (
+    AUTHORIZATION,
+    CHALLENGE_PATH,
+    INTROSPECTION,
+    JWKS,
+    REVOCATION,
+    TOKEN,
+)
 
 REFERENCE = Path(__file__).parents[1] / "docs" / "reference"
 ERRORS, ENDPOINTS = REFERENCE / "errors.md", REFERENCE / "endpoints.md"
@@ -59,6 +66,8 @@ def path_table() -> str:
     for role, (title, methods) in ROLES.items():
         paths = " | ".join(f"`{profile.paths[role]}`" for profile in profiles.values())
         lines.append(f"| [{title}](#{anchor(title)}) | {methods} | {paths} |")
+    asking = " | ".join(f"`{CHALLENGE_PATH}`" for _ in profiles)
+    lines.append(f"| [Challenge](#challenge) | POST | {asking} |")
     both = " | ".join(f"`{OPENID}`, `{OAUTH}`" for _ in profiles)
     lines.append(f"| [Metadata](#metadata) | GET | {both} |")
     lines += ["", "| Of the whole server | | |", "|---|---|---|"]

@@ -252,6 +252,18 @@ def test_claims_fit_as_that_page_says(rule, claims, holds, tmp_path):
     assert said.code == (0 if holds else 1)
 
 
+# ── how to let people in by their keys ───────────────────────────────────────────────────────────
+
+KEYS = "docs/howto/let-keys-in.md"
+
+
+@pytest.mark.parametrize("name", ["file", "anybody"])
+def test_each_caller_with_a_key_of_that_page_would_do(name, tmp_path):
+    (tmp_path / "tokenward.toml").write_text(REPORTS + examples(KEYS)[name].code)
+    checked = command("check", "--json", cwd=tmp_path)
+    assert (checked.code, checked.json.get("warnings")) == (0, []), checked.out
+
+
 # ── how to run the iTwin mobile token server ─────────────────────────────────────────────────────
 
 MOBILE = "docs/howto/run-the-itwin-mobile-token-server.md"

@@ -102,3 +102,22 @@ def test_a_key_file_may_hold_several(tmp_path):
 def test_the_keys_do_not_show():
     shown = repr(Seal.of(KEY, OTHER))
     assert not any(said in shown for said in (KEY.hex(), OTHER.hex(), OLD, NEW))
+
+
+def test_a_mark_is_known_by_any_of_the_keys_and_by_no_other():
+    old, new, other = (Seal.of(bytes([number]) * 32) for number in (1, 2, 3))
+    both = Seal.of(b"\2" * 32, b"\1" * 32)
+    mark = old.mark(b"a question")
+    assert both.mark(b"a question") == new.mark(b"a question") != mark
+    assert old.has_marked(b"a question", mark)
+    assert both.has_marked(b"a question", mark)
+    for seal, data, said in (
+        (new, b"a question", mark),
+        (other, b"a question", mark),
+        (both, b"another", mark),
+        (both, b"a question", mark[:-1]),
+        (both, b"a question", mark.upper()),
+        (both, b"a question", ""),
+        (both, b"a question", "é"),
+    ):
+        assert not seal.has_marked(data, said)

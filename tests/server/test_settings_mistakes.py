@@ -295,7 +295,7 @@ ERRORS = [
         "proxy.certificate_header",
         "a header of its own",
     ),
-    (add('[callers.x]\nproof = "key"'), "x.proof", "comes with a later version"),
+    (add('[callers.x]\nproof = "key"'), "x.keys", "without them nobody can come"),
     (add(asked("")), "x.issuer", "is missing"),
     (add(asked(ISSUER)), "x.audience", "any token of that issuer would do"),
     (add(asked(ISSUER, AUD, 'auth = "none"')), "x.auth", ""),

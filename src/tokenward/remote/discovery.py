@@ -35,6 +35,9 @@ class Metadata:
     token_endpoint: str = ""
     introspection_endpoint: str = ""
     revocation_endpoint: str = ""
+    key_challenge_endpoint: str = ""
+    """Where whoever has a key is asked about it: tokenward's own."""
+
     refused: Mapping[str, str] = field(default_factory=dict)
     """Endpoint to why it may not be used, in our words."""
 

@@ -198,6 +198,7 @@ class Server:
                 audit=audit,
                 shelf=self.store.shelf,
                 clock=self.clock,
+                challenges=subjects.challenges,
             )
         return self.watchers.around(routes)
 

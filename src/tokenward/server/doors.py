@@ -6,11 +6,14 @@ To add an endpoint, write its file in ``endpoints`` and hang its door here.
 from urllib.parse import urlsplit
 
 from tokenward.clock import Clock
+from tokenward.jose.identity import ALGORITHMS
 from tokenward.oauth.presented import BASIC, NONE, POST
 from tokenward.server.audit import Audit
+from tokenward.server.challenges import Challenges
 from tokenward.server.denylist import DenyList
 from tokenward.server.endpoints import Endpoint
 from tokenward.server.endpoints.authorize import AuthorizationEndpoint
+from tokenward.server.endpoints.challenge import ChallengeEndpoint
 from tokenward.server.endpoints.introspection import IntrospectionEndpoint
 from tokenward.server.endpoints.jwks import JwksEndpoint
 from tokenward.server.endpoints.metadata import MetadataEndpoint, document, well_known
@@ -19,8 +22,16 @@ from tokenward.server.endpoints.token import TokenEndpoint
 from tokenward.server.issuance import Issuance
 from tokenward.server.keyring import Ring
 from tokenward.server.ours import Minted, Ours
-from tokenward.server.profiles import AUTHORIZATION, INTROSPECTION, JWKS, REVOCATION, TOKEN
+from tokenward.server.profiles import (
+    AUTHORIZATION,
+    CHALLENGE_PATH,
+    INTROSPECTION,
+    JWKS,
+    REVOCATION,
+    TOKEN,
+)
 from tokenward.server.settings import ConfigError, IssuerSettings, Problem, Settings
+from tokenward.server.settings.holders import key_holders
 from tokenward.server.stores import Shelf
 
 GET_TOKEN, HEALTH, LIVE, READY = "/getToken", "/healthz", "/livez", "/readyz"
@@ -41,6 +52,7 @@ def paths(settings: Settings) -> dict[str, str]:
     for name, issuer in settings.issuers.items():
         path = urlsplit(issuer.url).path.removesuffix("/")
         mine = [path + below for below in issuer.profile.paths.values()]
+        mine += [path + CHALLENGE_PATH] if key_holders(settings.subjects) else []
         for one in {*mine, *well_known(path)}:
             if one in owners:
                 problems.append(
@@ -65,6 +77,7 @@ def of_issuer(
     audit: Audit,
     shelf: Shelf,
     clock: Clock,
+    challenges: Challenges | None = None,
 ) -> dict[str, Endpoint]:
     """The endpoints of one issuer, by path."""
     tokens = [token for token in settings.tokens.values() if token.issuer == issuer.name]
@@ -89,6 +102,7 @@ def of_issuer(
             algorithm=issuer.algorithm,
             scopes={scope for token in tokens for scope in token.scopes},
             grant_types=issuance.grant_types,
+            keys=signed_by(settings),
             client_methods=methods,
             signing=signing,
             certificate_bound=any(
@@ -122,8 +136,12 @@ def of_issuer(
         ),
     }
     path = urlsplit(issuer.url).path.removesuffix("/")
+    asking: dict[str, Endpoint] = {}
+    if challenges is not None:
+        asking[path + CHALLENGE_PATH] = ChallengeEndpoint(issuer=issuer.name, challenges=challenges)
     return {
         **{path + issuer.profile.paths[role]: endpoint for role, endpoint in by_role.items()},
+        **asking,
         **dict.fromkeys(well_known(path), metadata),
     }
 
@@ -141,3 +159,9 @@ def authentication(settings: Settings, issuer: IssuerSettings) -> tuple[set[str]
             methods.add(name)
             signing |= getattr(proof, "algorithms", None) or {getattr(proof, "algorithm", "")}
     return methods, signing - {""}
+
+
+def signed_by(settings: Settings) -> set[str]:
+    """What those sign with who show a key; nothing if nobody does."""
+    kinds = {kind for proof in key_holders(settings.subjects).values() for kind in proof.types}
+    return {ALGORITHMS[kind] for kind in kinds}

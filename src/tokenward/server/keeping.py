@@ -5,12 +5,14 @@ from pathlib import Path
 from secrets import token_bytes
 
 from tokenward.clock import Clock
+from tokenward.server.challenges import Challenges
 from tokenward.server.endpoints.jwks import MAX_AGE
 from tokenward.server.holder import Holder
 from tokenward.server.keyring import POLL, KeyRing
 from tokenward.server.rotation import Periods
 from tokenward.server.seal import Seal
 from tokenward.server.settings import Settings
+from tokenward.server.settings.holders import key_holders
 from tokenward.server.stores import Store
 
 LEAD = MAX_AGE + 2 * POLL + 60.0
@@ -66,3 +68,15 @@ def key_file(settings: Settings, store: Path | None) -> Path | None:
     if settings.encryption_key_file:
         return Path(settings.encryption_key_file)
     return None if store is None else store.with_name(store.name + ".key")
+
+
+def challenges_of(settings: Settings, store: Store, clock: Clock) -> Challenges | None:
+    """What asks whoever has a key, for all issuers; ``None`` where nobody shows one."""
+    if not key_holders(settings.subjects):
+        return None
+    return Challenges(
+        issuers={name: issuer.url for name, issuer in settings.issuers.items()},
+        seal=seal(settings, store),
+        shelf=store.shelf,
+        clock=clock,
+    )

@@ -30,6 +30,7 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "introspection": f"{_HERE}.proofs.introspection:Introspection",
         "api_key": f"{_HERE}.proofs.api_key:ApiKey",
         "certificate": f"{_HERE}.proofs.certificate:Certificate",
+        "key": f"{_HERE}.proofs.key:Key",
     },
     UPSTREAM: {
         "client_credentials": f"{_HERE}.upstreams.client_credentials:ClientCredentials",
@@ -63,7 +64,7 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
 }
 
 LATER: Mapping[str, frozenset[str]] = {
-    PROOF: frozenset({"key"}),
+    PROOF: frozenset(),
     UPSTREAM: frozenset({"refresh_token", "textile_hub"}),
     PROFILE: frozenset({"hub"}),
     SIGNER: frozenset(),

@@ -43,7 +43,7 @@ class Seal:
     """The key-encryption keys: the first one seals, all of them open."""
 
     keys: tuple[AESGCM, ...] = field(repr=False)
-    _marking: bytes = field(repr=False)
+    _marking: tuple[bytes, ...] = field(repr=False)
 
     @classmethod
     def of(cls, *keys: bytes) -> "Seal":
@@ -53,7 +53,8 @@ class Seal:
         for key in keys:
             if len(key) != KEY_BYTES:
                 raise ValueError(f"an encryption key has {KEY_BYTES} bytes, not {len(key)}")
-        marking = hmac.digest(keys[0], b"tokenward: names of what is kept", "sha256")
+        said = b"tokenward: names of what is kept"
+        marking = tuple(hmac.digest(key, said, "sha256") for key in keys)
         return cls(tuple(AESGCM(key) for key in keys), marking)
 
     @classmethod
@@ -91,7 +92,13 @@ class Seal:
 
     def mark(self, data: bytes) -> str:
         """A name for this, the same wherever this key is, from which nobody can guess it."""
-        return hmac.digest(self._marking, data, "sha256").hex()
+        return hmac.digest(self._marking[0], data, "sha256").hex()
+
+    def has_marked(self, data: bytes, mark: str) -> bool:
+        """Whether that is the name of this, by any of the keys; takes the same time if not."""
+        names = [hmac.digest(key, data, "sha256").hex().encode() for key in self._marking]
+        said = mark.encode()
+        return any([hmac.compare_digest(name, said) for name in names])  # noqa: C419 - all
 
     def close(self, data: bytes, place: str) -> bytes:
         """Seal what is to be kept at this place."""

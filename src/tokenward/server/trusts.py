@@ -12,7 +12,7 @@ import httpx2
 from tokenward.clock import Clock
 from tokenward.server.denylist import DenyList
 from tokenward.server.enrolment import Taken
-from tokenward.server.keeping import seal
+from tokenward.server.keeping import challenges_of, seal
 from tokenward.server.proofs import Trusting
 from tokenward.server.registry import Registry
 from tokenward.server.settings import Settings
@@ -45,7 +45,14 @@ def subjects_of(
         )
         for name, subject in settings.subjects.items()
     )
-    return Subjects(proofs, tuple(it for it in proofs if hasattr(it, "holder")))
+    # A key that one of them knows by itself is never taken for just anybody's.
+    owners = sorted((it for it in proofs if hasattr(it, "owner")), key=lambda it: bool(it.anybody))
+    return Subjects(
+        tuple(it for it in proofs if not hasattr(it, "owner")),
+        holders=tuple(it for it in proofs if hasattr(it, "holder")),
+        owners=tuple(owners),
+        challenges=challenges_of(settings, store, clock),
+    )
 
 
 async def open_all(proofs: Iterable[Any]) -> None:

@@ -13,6 +13,7 @@ from tokenward.server.endpoints.jwks import cacheable, unless_known
 from tokenward.server.http import Answer, Received
 from tokenward.server.profiles import (
     AUTHORIZATION,
+    CHALLENGE_PATH,
     INTROSPECTION,
     JWKS,
     REVOCATION,
@@ -27,6 +28,7 @@ ENDPOINTS = {
     INTROSPECTION: "introspection_endpoint",
     REVOCATION: "revocation_endpoint",
 }
+KEY_CHALLENGE = "key_challenge_endpoint"
 OPENID = "/.well-known/openid-configuration"
 OAUTH = "/.well-known/oauth-authorization-server"
 
@@ -58,12 +60,14 @@ def document(
     client_methods: Iterable[str],
     signing: Iterable[str] = (),
     certificate_bound: bool = False,
+    keys: Iterable[str] = (),
 ) -> dict[str, object]:
     """The metadata of one issuer (RFC 8414 §2)."""
     here = url.removesuffix("/")
     methods = sorted(client_methods)
     signs = sorted(signing)
     secret = [method for method in methods if method != "none"]
+    asked = sorted(keys)
     said: dict[str, object] = {
         "issuer": url,
         **{name: here + profile.paths[role] for role, name in ENDPOINTS.items()},
@@ -85,6 +89,8 @@ def document(
         "request_uri_parameter_supported": False,
         "authorization_response_iss_parameter_supported": True,
         **({"tls_client_certificate_bound_access_tokens": True} if certificate_bound else {}),
+        **({KEY_CHALLENGE: here + CHALLENGE_PATH} if asked else {}),
+        "key_challenge_signing_alg_values_supported": asked,
     }
     return {name: value for name, value in said.items() if value != []}
 

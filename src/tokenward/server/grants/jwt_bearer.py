@@ -29,6 +29,6 @@ class JwtBearer:
         assertion = request.require("assertion")
         if assertion.count(".") != DOTS:  # §3: MUST be a JWT, and other proofs know other tokens
             raise InvalidGrant(NOT_VOUCHED_FOR, detail="the assertion is no JWT")
-        caller = await self.subjects.prove(assertion)
+        caller = await self.subjects.prove(assertion, issuer=request.issuer, client=client.id)
         shown = Shown(assertion) if self.forwards else NOTHING_SHOWN
         return granted(request, client, caller, shown=shown)

@@ -42,10 +42,10 @@ class TokenExchange:
         if kind == MTLS:
             caller = self._holder(token, request.presented.certificate)
         else:
-            caller = await self.subjects.prove(token)
+            caller = await self._prove(request, client, token)
         actor = NOBODY_ELSE
         if "actor_token" in request.parameters or "actor_token_type" in request.parameters:
-            actor = await self._actor(request, caller)
+            actor = await self._actor(request, client, caller)
         shown = Shown(token, request.get("actor_token")) if self.forwards else NOTHING_SHOWN
         return granted(request, client, caller, actor, shown)
 
@@ -60,17 +60,20 @@ class TokenExchange:
             raise InvalidRequest("subject_token: must be the x5t#S256 of the certificate shown")
         return self.subjects.holder(certificate)
 
-    async def _actor(self, request: TokenRequest, caller: Caller) -> Caller:
+    async def _actor(self, request: TokenRequest, client: Client, caller: Caller) -> Caller:
         """Who acts for the caller; one parameter without the other is an error (§2.1)."""
         token, kind = request.get("actor_token"), request.get("actor_token_type")
         if not token or not kind:
             raise InvalidRequest("actor_token and actor_token_type go together")
         if kind not in READABLE:
             raise InvalidRequest("actor_token_type: must be jwt, access_token or id_token")
-        actor = await self.subjects.prove(token)
+        actor = await self._prove(request, client, token)
         if not may_act(caller, actor):
             raise InvalidGrant("the subject token does not allow this actor")
         return actor
+
+    async def _prove(self, request: TokenRequest, client: Client, token: str) -> Caller:
+        return await self.subjects.prove(token, issuer=request.issuer, client=client.id)
 
 
 def may_act(caller: Caller, actor: Caller) -> bool:

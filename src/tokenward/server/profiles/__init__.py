@@ -20,6 +20,9 @@ JWKS = "jwks"
 INTROSPECTION = "introspection"
 REVOCATION = "revocation"
 
+CHALLENGE_PATH = "/challenge"
+"""Where whoever has a key is asked about it, under an issuer of any profile."""
+
 
 class Profile(Protocol):
     """The dialect of one issuer."""
