@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tokenward.client import (
         Credentials,
         InsecureURL,
+        KeyIdentity,
         TokenAuth,
         TokenCache,
         TokenEndpoint,
@@ -47,6 +48,7 @@ __all__ = [
     "InsecureURL",
     "InsufficientScope",
     "InvalidToken",
+    "KeyIdentity",
     "KeysUnavailable",
     "OAuthError",
     "Scope",
@@ -70,6 +72,7 @@ _HOMES = {
         (
             "Credentials",
             "InsecureURL",
+            "KeyIdentity",
             "TokenAuth",
             "TokenCache",
             "TokenEndpoint",

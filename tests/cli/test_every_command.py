@@ -24,8 +24,9 @@ COMMANDS = (
 BELOW = (
     *(f"clients {name}" for name in ("list", "show", "add", "disable", "enable", "remove")),
     *(f"clients secrets {name}" for name in ("list", "add", "remove")),
+    *(f"identity {name}" for name in ("new", "show", "token")),
 )
-GROUPS = ("clients", "clients secrets")
+GROUPS = ("clients", "clients secrets", "identity")
 LEAVES = (*COMMANDS, *BELOW)
 
 
@@ -36,7 +37,7 @@ def parameters():
 
 def test_there_are_these_commands_and_each_has_its_file():
     assert tuple(parameters()) == LEAVES
-    assert tuple(typer.main.get_command(app).commands) == (*COMMANDS, "clients")
+    assert tuple(typer.main.get_command(app).commands) == (*COMMANDS, "clients", "identity")
 
 
 @pytest.mark.parametrize("name", GROUPS)
@@ -80,7 +81,7 @@ def test_what_keeps_running_can_say_when_it_is_ready_as_json(name):
 def test_help_of_all_names_every_command_and_where_to_begin(tmp_path):
     shown = command("--help", cwd=tmp_path)
     assert shown.code == 0
-    assert all(f"\n  {name} " in shown.out for name in (*COMMANDS, "clients"))
+    assert all(f"\n  {name} " in shown.out for name in (*COMMANDS, "clients", "identity"))
     assert "\n  tokenward dev\n" in shown.out
 
 

@@ -12,6 +12,7 @@ of ours. Secrets and tokens go over TLS, in headers and bodies, to the address t
 * ``asking``       again if that may help, within a deadline
 * ``flows``        the conversations with a token endpoint, without I/O
 * ``credentials``  who we are, and whom we may tell
+* ``identity``     a key of our own instead of a password
 * ``environment``  settings that the program does not give
 * ``errors``       no token, and why
 """
@@ -21,12 +22,14 @@ from tokenward.client.cache import TokenCache
 from tokenward.client.credentials import ANONYMOUS, Credentials, InsecureURL
 from tokenward.client.errors import TokenError
 from tokenward.client.flows import TokenEndpoint
+from tokenward.client.identity import KeyIdentity
 from tokenward.client.once import aget_token, get_token
 
 __all__ = [
     "ANONYMOUS",
     "Credentials",
     "InsecureURL",
+    "KeyIdentity",
     "Options",
     "TokenAuth",
     "TokenCache",

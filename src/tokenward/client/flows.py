@@ -59,6 +59,9 @@ class TokenEndpoint:
     parameters: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     """What else this server wants to be told with every question, and no standard has."""
 
+    challenge_url: str = ""
+    """Where we are asked whose key ours is; known once the issuer's metadata is."""
+
     def __post_init__(self) -> None:
         if not self.url and not self.issuer:
             raise ValueError("a token endpoint needs a url or an issuer")
@@ -85,7 +88,8 @@ class TokenEndpoint:
         if self.url:
             return self
         metadata = yield from discover(self.issuer)
-        return replace(self, url=metadata.need("token_endpoint"))
+        url, challenge_url = metadata.need("token_endpoint"), metadata.key_challenge_endpoint
+        return replace(self, url=url, challenge_url=challenge_url)
 
     def client_credentials(
         self, scope: Scope | str = "", *, audience: Several = "", resource: Several = "", now: float
