@@ -31,8 +31,8 @@ from tokenward.server.handles import from_bytes, to_bytes
 from tokenward.server.http import Answer, Received
 from tokenward.server.issuance import Issuance
 from tokenward.server.keeping import seal
-from tokenward.server.mint import Signer
 from tokenward.server.model import Caller, Grant
+from tokenward.server.profiles import Signer
 from tokenward.server.seal import Seal
 from tokenward.server.serve import serve
 from tokenward.server.settings import load

@@ -64,7 +64,10 @@ def path_table() -> str:
     head = " | ".join(f"`{name}`" for name in profiles)
     lines = [f"| Under an issuer | | {head} |", "|---|---|" + "---|" * len(profiles)]
     for role, (title, methods) in ROLES.items():
-        paths = " | ".join(f"`{profile.paths[role]}`" for profile in profiles.values())
+        paths = " | ".join(
+            f"`{profile.paths[role]}`" if role in profile.paths else ""
+            for profile in profiles.values()
+        )
         lines.append(f"| [{title}](#{anchor(title)}) | {methods} | {paths} |")
     asking = " | ".join(f"`{CHALLENGE_PATH}`" for _ in profiles)
     lines.append(f"| [Challenge](#challenge) | POST | {asking} |")

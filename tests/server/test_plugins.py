@@ -54,7 +54,7 @@ def test_somebody_elses_class_is_named_with_its_module(foreign):
         ("proof", "", "there is no such proof", "client_secret, client_secret_jwt"),
         ("upstream", "clientcredentials", "no such upstream", 'mean "client_credentials"?'),
         ("profile", "oktaa", "there is no such profile", 'did you mean "okta"?'),
-        ("profile", "hub", "hub comes with a later version", "ims, okta, rfc9068"),
+        ("profile", "hubb", "there is no such profile", 'did you mean "hub"?'),
         ("upstream", "refresh_token", "comes with a later version", "client_credentials"),
         ("grant", "refresh_token", "comes with a later version", "token_exchange"),
         ("upstream", "acme_nowhere:Thing", "cannot be imported: No module named", ""),

@@ -232,7 +232,7 @@ ERRORS = [
     ),
     (after(IMS, 'algorithm = "HS256"'), "issuers.ims.algorithm", 'one of "ES256", "RS256"'),
     ((IMS, 'profile = "imz"'), "issuers.ims.profile", 'did you mean "ims"?'),
-    ((IMS, 'profile = "hub"'), "issuers.ims.profile", "comes with a later version"),
+    ((IMS, 'profile = "hubb"'), "issuers.ims.profile", 'did you mean "hub"?'),
     ((IMS, "profile = 3"), "issuers.ims.profile", "must be a name, not a number"),
     (
         after(IMS, "color = 3"),
@@ -673,7 +673,7 @@ def test_all_mistakes_come_at_once_in_the_order_of_the_file(tmp_path):
     problems = told(
         tmp_path,
         top("colour = 1"),
-        (IMS, 'profile = "hub"'),
+        (IMS, 'profile = "hubb"'),
         after(AUTH0, "leeway = 1"),
         (NIGHTLY, 'secrets = ["${GONE}"]'),
         after(REPORTS, 'lifetime = "1y"'),

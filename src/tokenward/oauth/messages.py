@@ -161,13 +161,14 @@ class TokenResponse(NamedTuple):
     refresh_token: str = ""
 
     def to_json(self, now: float) -> dict[str, object]:
-        """The body of the response; ``scope`` only if there is one to speak of."""
+        """The body of the response; ``scope`` and ``expires_in`` only if there is one."""
         token = self.access_token
         body: dict[str, object] = {
             "access_token": token.value,
             "token_type": token.token_type,
-            "expires_in": token.expires_in(now),
         }
+        if token.expires_at < math.inf:
+            body["expires_in"] = token.expires_in(now)
         if scope := token.scope.text:
             body["scope"] = scope
         if self.issued_token_type:

@@ -35,6 +35,7 @@ from tokenward.server.meter import Meter
 from tokenward.server.metrics import Metrics, shared_folder
 from tokenward.server.mint import Mint
 from tokenward.server.policy import Policy, Target
+from tokenward.server.profiles import OwnHand
 from tokenward.server.registry import Registry
 from tokenward.server.rotation import current
 from tokenward.server.settings import Settings, TokenSettings
@@ -200,7 +201,7 @@ class Server:
                 clock=self.clock,
                 challenges=subjects.challenges,
             )
-        return self.watchers.around(routes)
+        return self.watchers.around(routes) | doors.hubs(settings, issuance, audit, subjects.proofs)
 
     async def close(self) -> None:
         """Close all of it, whatever was open."""
@@ -261,11 +262,12 @@ class Server:
         if token.upstream is not None:
             return self.theirs.broker(token, token.upstream)
         issuer = self.settings.issuers[token.issuer]
+        profile, ring = issuer.profile, rings[token.issuer]
         return Mint(
             issuer=issuer.url,
             audience=token.audience,
-            profile=issuer.profile,
-            signer=rings[token.issuer],
+            profile=profile,
+            signer=profile.signer(ring) if isinstance(profile, OwnHand) else ring,
             lifetime=token.lifetime,
             clock=self.clock,
         )

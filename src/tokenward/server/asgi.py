@@ -12,12 +12,22 @@ from random import getrandbits
 from time import perf_counter
 
 from tokenward.oauth.errors import OAuthError, TemporarilyUnavailable
-from tokenward.server.bodies import Application, Body, Gone, Message, Receive, Scope, Send
+from tokenward.server.bodies import (
+    Application,
+    Body,
+    Gone,
+    Message,
+    Receive,
+    Scope,
+    Send,
+    received_from,
+)
 from tokenward.server.endpoints import Endpoint, errors
 from tokenward.server.hooks import Admit, Hook, Seen, lifespan, nothing, too_often
 from tokenward.server.http import JSON, Answer, Received
 from tokenward.server.proxy import Proxy
 from tokenward.server.routing import Pairs, Route, error, permissions, plain
+from tokenward.server.sockets import Heir, socket_at, sockets
 
 _log = logging.getLogger("tokenward.server")
 
@@ -93,7 +103,7 @@ class Front:
         route = self._routes.get(path)
         refused = None
         if self._admit is not None:
-            refused = self.refused(_received(scope, fields, headers, b"", id))
+            refused = self.refused(received_from(scope, fields, headers, b"", id))
         if refused is None and route is None and self._pages is not None and plain(path, raw):
             await self._page(self._pages, scope, receive, send, id, began)
             return
@@ -112,7 +122,7 @@ class Front:
             except (Exception, asyncio.CancelledError) as problem:  # noqa: BLE001  even our own
                 answer = _excuse(problem, method, path, id)
             else:
-                answer = await self.answer(route, _received(scope, fields, headers, body, id))
+                answer = await self.answer(route, received_from(scope, fields, headers, body, id))
         origin = headers.get(b"origin", b"")
         await self.reply(send, route, method, origin, answer, id, began, unread=unread)
 
@@ -176,6 +186,16 @@ class Front:
         except (Exception, asyncio.CancelledError) as problem:  # noqa: BLE001  even our own
             return _excuse(problem, received.method, received.path, received.id)
 
+    def upgrade(self, received: Received) -> Heir | None:
+        """Who goes on with this connection, if it asks for a WebSocket that is to be had here."""
+        endpoint = socket_at(received.path, self._sockets)
+        if endpoint is None or self.refused(received) is not None:
+            return None
+        try:
+            return endpoint.upgrade(received if self._proxy is None else self._proxy.told(received))
+        except OAuthError:
+            return None  # and the endpoint says why, the usual way
+
     def permission(self, origin: bytes) -> Pairs:
         """What pages of this origin hear about reading the answers at a registered route."""
         return self._origins.get(origin, ())
@@ -237,6 +257,7 @@ class Front:
         routes = [Route.to(path, endpoint) for path, endpoint in self._endpoints.items()]
         self._routes = {route.path: route for route in routes}
         self._hot = {route.raw: route for route in routes}
+        self._sockets = sockets(self._endpoints)
 
     async def _other(self, kind: str, receive: Receive, send: Send) -> None:
         match kind:
@@ -250,32 +271,6 @@ class Front:
     async def _begin(self) -> None:
         await self._start()
         self._compile()
-
-
-def _received(
-    scope: Scope, fields: Pairs, headers: Mapping[bytes, bytes], body: bytes, id: str
-) -> Received:
-    method = scope["method"]
-    return Received(
-        method="GET" if method == "HEAD" else method,
-        path=scope["path"],
-        query=scope["query_string"],
-        headers=fields,
-        single=headers if len(headers) == len(fields) else None,
-        body=body,
-        address=(scope.get("client") or ("",))[0],
-        certificate=_certificate(scope),
-        id=id,
-    )
-
-
-def _certificate(scope: Scope) -> str:
-    """What the client showed about itself when the connection began (ASGI's TLS extension)."""
-    extensions = scope.get("extensions")
-    if not extensions or "tls" not in extensions:
-        return ""
-    chain = extensions["tls"].get("client_cert_chain")
-    return chain[0] if chain else ""
 
 
 def _excuse(problem: BaseException, method: str, path: str, id: str) -> Answer:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from hashlib import sha256
+from math import inf
 from time import perf_counter
 from types import TracebackType
 from typing import Protocol, Self
@@ -57,7 +58,7 @@ class Event:
     def issued(self, token: AccessToken) -> None:
         """Note which token left, without keeping the token."""
         self.token_sha256 = token.sha256
-        self.expires_at = token.expires_at
+        self.expires_at = token.expires_at if token.expires_at < inf else None
 
     def shown(self, token: str) -> bytes:
         """Note which token was asked about or revoked, without keeping it; its SHA-256."""

@@ -1,14 +1,15 @@
-"""The body of a request: whole and in time, or not at all.
+"""A request as it comes over ASGI, and its body: whole and in time, or not at all.
 
 What the wire of ASGI is made of has its names here.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
 from tokenward.oauth.errors import InvalidRequest
+from tokenward.server.http import Received
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -72,3 +73,34 @@ class Body:
 
     def _too_large(self) -> TooLarge:
         return TooLarge(f"The body must not have more than {self.longest} bytes")
+
+
+def received_from(
+    scope: Scope,
+    fields: tuple[tuple[bytes, bytes], ...],
+    headers: Mapping[bytes, bytes],
+    body: bytes,
+    id: str,
+) -> Received:
+    """A request as endpoints know it; ``headers`` are the ``fields`` by name."""
+    method = scope["method"]
+    return Received(
+        method="GET" if method == "HEAD" else method,
+        path=scope["path"],
+        query=scope["query_string"],
+        headers=fields,
+        single=headers if len(headers) == len(fields) else None,
+        body=body,
+        address=(scope.get("client") or ("",))[0],
+        certificate=_certificate(scope),
+        id=id,
+    )
+
+
+def _certificate(scope: Scope) -> str:
+    """What the client showed about itself when the connection began (ASGI's TLS extension)."""
+    extensions = scope.get("extensions")
+    if not extensions or "tls" not in extensions:
+        return ""
+    chain = extensions["tls"].get("client_cert_chain")
+    return chain[0] if chain else ""

@@ -3,6 +3,7 @@
 To add an endpoint, write its file in ``endpoints`` and hang its door here.
 """
 
+from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from tokenward.clock import Clock
@@ -51,7 +52,7 @@ def paths(settings: Settings) -> dict[str, str]:
     problems = []
     for name, issuer in settings.issuers.items():
         path = urlsplit(issuer.url).path.removesuffix("/")
-        mine = [path + below for below in issuer.profile.paths.values()]
+        mine = [path + below for below in (*issuer.profile.paths.values(), *sockets(issuer))]
         mine += [path + CHALLENGE_PATH] if key_holders(settings.subjects) else []
         for one in {*mine, *well_known(path)}:
             if one in owners:
@@ -66,6 +67,23 @@ def paths(settings: Settings) -> dict[str, str]:
     if problems:
         raise ConfigError(problems=tuple(problems))
     return owners
+
+
+def sockets(issuer: IssuerSettings) -> tuple[str, ...]:
+    """The paths below this issuer that lead to a WebSocket."""
+    found: tuple[str, ...] = getattr(issuer.profile, "sockets", ())
+    return found
+
+
+def hubs(
+    settings: Settings, issuance: Issuance, audit: Audit, proofs: Iterable[object]
+) -> dict[str, Endpoint]:
+    """The doors of all hubs, by path."""
+    if not any(sockets(issuer) for issuer in settings.issuers.values()):
+        return {}
+    from tokenward.server.hubs import hubs as doors_of_hubs  # noqa: PLC0415  few have one
+
+    return doors_of_hubs(settings, issuance, audit, proofs)
 
 
 def of_issuer(
@@ -140,7 +158,11 @@ def of_issuer(
     if challenges is not None:
         asking[path + CHALLENGE_PATH] = ChallengeEndpoint(issuer=issuer.name, challenges=challenges)
     return {
-        **{path + issuer.profile.paths[role]: endpoint for role, endpoint in by_role.items()},
+        **{
+            path + issuer.profile.paths[role]: endpoint
+            for role, endpoint in by_role.items()
+            if role in issuer.profile.paths
+        },
         **asking,
         **dict.fromkeys(well_known(path), metadata),
     }

@@ -154,9 +154,9 @@ class FastLane(Guard):
             query,
             headers,
             body,
-            self._address,
+            self.address,
             id,
-            self._certificate,
+            self.certificate,
             single,
         )
         if (refused := front.refused(received)) is not None:
@@ -192,7 +192,7 @@ class FastLane(Guard):
         if (
             route is None
             or parser.get_method().decode() not in route.methods
-            or self._under_way()
+            or self.under_way()
             or self._at_once >= self.limits.most_pipelined  # others want an answer, too
             or self.flow.write_paused
             or not (length.isdigit() and int(length[:18]) <= front.longest)
@@ -217,7 +217,7 @@ class FastLane(Guard):
         status, brought, body = answer
         head = beginning(status, self.server_state.default_headers, front.dressed(route, brought))
         said = b"" if not (route.registered and origin) else encoded(front.permission(origin))
-        leaving = leaving or unread or self._stopping
+        leaving = leaving or unread or self.stopping
         self.transport.write(
             b"%bx-request-id: %b\r\n%b%b%b%b\r\n%b"
             % (

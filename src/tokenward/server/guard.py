@@ -14,7 +14,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from tokenward.server.bodies import PUNCTUAL
 from tokenward.server.bounds import Crowd, Limits, refusal
-from tokenward.server.heads import Head, without_upgrade
+from tokenward.server.handover import instead
+from tokenward.server.heads import Head
 from tokenward.server.polite import Polite
 
 _BLANKS = (b" ", b"\t")
@@ -50,17 +51,17 @@ class Guard(HttpToolsProtocol):
         self._phase = WAITING
         self._verdict = 400
         self._arrived = self._packet = self._unread = 0
-        self._stopping = False
+        self.stopping = False
         self._deadline = self.loop.time() + self.limits.head
         self._head = Head()
         shown = transport.get_extra_info("ssl_object")
         der = shown.getpeercert(binary_form=True) if shown is not None else None
-        self._certificate = ssl.DER_cert_to_PEM_cert(der) if der else ""
+        self.certificate = ssl.DER_cert_to_PEM_cert(der) if der else ""
         self._patience = self.limits.shortest()
         self._timer = self.loop.call_later(self._patience, self._watch)
-        self._address = self.client[0] if self.client else ""
+        self.address = self.client[0] if self.client else ""
         excess = max(
-            self.crowd.enter(self._address) - self.limits.most_per_address,
+            self.crowd.enter(self.address) - self.limits.most_per_address,
             len(self.connections) - self.limits.most_connections,
         )
         if excess > self.limits.most_refused:
@@ -70,7 +71,7 @@ class Guard(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._timer.cancel()
-        self.crowd.leave(self._address)
+        self.crowd.leave(self.address)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -86,9 +87,7 @@ class Guard(HttpToolsProtocol):
                     self.parser.feed_data(data)
                     break
                 except httptools.HttpParserUpgrade as upgrade:
-                    method, version = self.parser.get_method(), self.parser.get_http_version()
-                    head = without_upgrade(method, self.url, version, self.headers)
-                    data = head + data[upgrade.args[0] :]
+                    data = instead(self, data[upgrade.args[0] :])
         except httptools.HttpParserError:
             if not self.transport.is_closing():
                 self._refuse(self._verdict)
@@ -134,7 +133,7 @@ class Guard(HttpToolsProtocol):
         scope: Any = self.scope
         scope["headers"], scope["extensions"] = self.headers, self._extensions()
         super().on_headers_complete()
-        if self._stopping:
+        if self.stopping:
             self.cycle.keep_alive = False
         # Fields of a chunked body's trailer end here from now on, not among the headers
         # (RFC 9110 §6.5.1): who checks headers in front of us may not have looked at them.
@@ -142,9 +141,9 @@ class Guard(HttpToolsProtocol):
 
     def _extensions(self) -> dict[str, object]:
         """What the application may know of the connection (ASGI extensions)."""
-        if not self._certificate:
+        if not self.certificate:
             return _EXTENSIONS
-        return {**_EXTENSIONS, "tls": {"client_cert_chain": [self._certificate]}}
+        return {**_EXTENSIONS, "tls": {"client_cert_chain": [self.certificate]}}
 
     def _fed(self) -> None:
         """All that has arrived so far has been looked at."""
@@ -191,8 +190,8 @@ class Guard(HttpToolsProtocol):
 
         Somebody who has just connected may have asked already, and we only have not looked yet.
         """
-        self._stopping = True
-        if self._under_way():
+        self.stopping = True
+        if self.under_way():
             self.cycle.keep_alive = False
         if self._phase is IDLE:
             self.transport.close()
@@ -201,7 +200,7 @@ class Guard(HttpToolsProtocol):
 
     def renewed(self) -> None:
         """Others may be believed from now on: whoever showed a certificate is to show it again."""
-        if self._certificate:
+        if self.certificate:
             self.shutdown()
 
     def leave(self) -> None:
@@ -270,18 +269,19 @@ class Guard(HttpToolsProtocol):
         elif self._phase is WAITING or self._phase is IDLE:
             self._phase, self._deadline = _LEAVING, now + self.limits.leave
             self.transport.close()
-        elif self._phase is _HEAD and self._under_way():
+        elif self._phase is _HEAD and self.under_way():
             self._deadline = now + self.limits.head
         else:
             self._refuse(408)
 
-    def _under_way(self) -> bool:
+    def under_way(self) -> bool:
+        """Whether a request has not been answered."""
         cycle: RequestResponseCycle | None = self.cycle  # None before the first request
         return cycle is not None and not cycle.response_complete
 
     def _refuse(self, status: int) -> None:
         """Answer instead of the application, unless it has begun to; then leave."""
-        if self._under_way() and self._phase is not _BODY:
+        if self.under_way() and self._phase is not _BODY:
             # Earlier requests of this connection get their answers, and these are the last.
             self._phase, self._deadline = _LAST, math.inf
             self.cycle.keep_alive = False

@@ -1,27 +1,19 @@
 """Tokens of our own, signed with our own key (RFC 9068)."""
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from math import inf
 from os import urandom
-from typing import Protocol
 
 from tokenward.clock import Clock
 from tokenward.oauth.errors import InvalidGrant
 from tokenward.oauth.messages import ACCESS_TOKEN, JWT, AccessToken
 from tokenward.server.model import Authorization, Grant
-from tokenward.server.profiles import Profile
+from tokenward.server.profiles import Profile, Signer
 
 MOST_ACTORS = 8
 LONGEST_ACTOR = 200
 OURS = frozenset({ACCESS_TOKEN, JWT})
-
-
-class Signer(Protocol):
-    """The current key of one issuer."""
-
-    def sign(self, claims: Mapping[str, object], *, typ: str) -> str | Awaitable[str]:
-        """The claims as a compact JWS (RFC 7515 §3.1); later, if somebody else holds the key."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,9 +51,8 @@ class Mint:
             claims["cnf"] = {"x5t#S256": grant.certificate}
         signed = self.signer.sign(claims, typ=self.profile.typ)
         value = signed if isinstance(signed, str) else await signed
-        return AccessToken(
-            value=value, expires_at=now + life, scope=authorization.scope, types=OURS
-        )
+        ends = inf if claims["exp"] is None else now + life
+        return AccessToken(value=value, expires_at=ends, scope=authorization.scope, types=OURS)
 
 
 def _act(grant: Grant) -> dict[str, object]:

@@ -31,6 +31,7 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "api_key": f"{_HERE}.proofs.api_key:ApiKey",
         "certificate": f"{_HERE}.proofs.certificate:Certificate",
         "key": f"{_HERE}.proofs.key:Key",
+        "hub_key": f"{_HERE}.proofs.hub_key:HubKey",
     },
     UPSTREAM: {
         "client_credentials": f"{_HERE}.upstreams.client_credentials:ClientCredentials",
@@ -43,6 +44,7 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "rfc9068": f"{_HERE}.profiles.rfc9068:Rfc9068",
         "ims": f"{_HERE}.profiles.ims:Ims",
         "okta": f"{_HERE}.profiles.okta:Okta",
+        "hub": f"{_HERE}.profiles.hub:Hub",
     },
     SIGNER: {
         "pkcs11": f"{_HERE}.signers.pkcs11:Pkcs11",
@@ -66,7 +68,7 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
 LATER: Mapping[str, frozenset[str]] = {
     PROOF: frozenset(),
     UPSTREAM: frozenset({"refresh_token", "textile_hub"}),
-    PROFILE: frozenset({"hub"}),
+    PROFILE: frozenset(),
     SIGNER: frozenset(),
     GRANT: frozenset({"authorization_code", "refresh_token", "device_code"}),
     PRESET: frozenset(),

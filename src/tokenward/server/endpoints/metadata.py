@@ -70,7 +70,11 @@ def document(
     asked = sorted(keys)
     said: dict[str, object] = {
         "issuer": url,
-        **{name: here + profile.paths[role] for role, name in ENDPOINTS.items()},
+        **{
+            name: here + profile.paths[role]
+            for role, name in ENDPOINTS.items()
+            if role in profile.paths
+        },
         "scopes_supported": sorted(scopes),
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],
@@ -92,7 +96,16 @@ def document(
         **({KEY_CHALLENGE: here + CHALLENGE_PATH} if asked else {}),
         "key_challenge_signing_alg_values_supported": asked,
     }
-    return {name: value for name, value in said.items() if value != []}
+    absent = tuple(
+        name.removesuffix("endpoint")
+        for role, name in ENDPOINTS.items()
+        if role not in profile.paths
+    )
+    return {
+        name: value
+        for name, value in said.items()
+        if value != [] and not (absent and name.startswith(absent))
+    }
 
 
 def well_known(path: str) -> list[str]:

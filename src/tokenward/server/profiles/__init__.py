@@ -8,9 +8,10 @@ To add one, write a file with a class that keeps this contract and name it in
 ``server/plugins.py``.
 """
 
-from collections.abc import Mapping
-from typing import ClassVar, Protocol
+from collections.abc import Awaitable, Mapping
+from typing import ClassVar, Protocol, runtime_checkable
 
+from tokenward.jose.held import OurKey
 from tokenward.oauth.errors import OAuthError
 from tokenward.server.model import Authorization
 
@@ -34,7 +35,8 @@ class Profile(Protocol):
     """The ``typ`` of its access tokens (RFC 9068 §2.1)."""
 
     paths: ClassVar[Mapping[str, str]]
-    """From the role of an endpoint to its path under the issuer's own."""
+    """From the role of an endpoint to its path under the issuer's own; without a role, it is not
+    there."""
 
     def claims(self, authorization: Authorization) -> dict[str, object]:
         """Who, for whom and how much, in this dialect; may replace what the mint writes."""
@@ -42,4 +44,28 @@ class Profile(Protocol):
 
     def spoken(self, error: OAuthError) -> OAuthError:
         """The error as this dialect says it; the same one where it has no words of its own."""
+        ...
+
+
+class Keys(Protocol):
+    """The keys of one issuer."""
+
+    keys: tuple[OurKey, ...]
+    """The one that signs first."""
+
+
+class Signer(Protocol):
+    """Whoever signs for one issuer."""
+
+    def sign(self, claims: Mapping[str, object], *, typ: str) -> str | Awaitable[str]:
+        """The claims as a compact JWS (RFC 7515 §3.1); later, if somebody else holds the key."""
+        ...
+
+
+@runtime_checkable
+class OwnHand(Protocol):
+    """A profile whose tokens are not what its keys write by themselves."""
+
+    def signer(self, keys: Keys) -> Signer:
+        """Who signs instead; of the claims, it may leave out what the dialect does not have."""
         ...

@@ -32,13 +32,15 @@ class IssuerTable:
     """The exact `iss` of its tokens; its endpoints live under it. A slash at the end counts."""
 
     profile: str = "rfc9068"
-    """How its tokens and endpoints look: `rfc9068`, `ims`, `okta`, or `module:Class`."""
+    """How its tokens and endpoints look: `rfc9068`, `ims`, `okta`, `hub`, or `module:Class`."""
 
     algorithm: Literal["ES256", "RS256", "PS256", "EdDSA"] | None = None
-    """What it signs with; the profile's own unless said: ES256 for `rfc9068`, else RS256."""
+    """What it signs with; the profile's own unless said: ES256 for `rfc9068`, Ed25519
+    for `hub`, else RS256."""
 
     rotate_every: Annotated[float, rotation] = 7_776_000.0
-    """For how long one key signs, such as `30d`, before the next one does; or `never`."""
+    """For how long one key signs, such as `30d`, before the next one does; or `never`. The key of
+    a `hub` is its name, and never changes by itself."""
 
     keys: Annotated[Mapping[str, object], tables] | None = None
     """Who holds its private keys? In the store, sealed, unless said."""
@@ -114,6 +116,9 @@ def _read(
         return None
     profiles[name] = common.profile
     algorithm = common.algorithm or profile.algorithm
+    rotates = getattr(profile, "rotates", True)
+    if not rotates:
+        _mind_its_key(table, algorithm, profile, at, report)
     if common.profile in ("ims", "okta") and algorithm != profile.algorithm:
         report.warn(
             (*at, "algorithm"),
@@ -125,9 +130,29 @@ def _read(
         profile=profile,
         algorithm=algorithm,
         client_secret_jwt=common.client_secret_jwt,
-        rotate_every=common.rotate_every,
+        rotate_every=common.rotate_every if rotates else inf,
         signer=read_signer(common.keys, algorithm, at, report),
     )
+
+
+def _mind_its_key(
+    table: Mapping[str, object], algorithm: str, profile: Profile, at: At, report: Report
+) -> None:
+    """Where the key is the issuer, there is one, of one kind, until the operator says otherwise."""
+    if algorithm != profile.algorithm:
+        report.error((*at, "algorithm"), f"is {profile.algorithm} at an issuer that is its key")
+    if table.get("rotate_every", "never") != "never":
+        report.error(
+            (*at, "rotate_every"),
+            "is never at an issuer that is its key: whoever trusts it would not know the next one",
+            "leave it out",
+        )
+    if not getattr(profile, "expire", True):
+        report.warn(
+            (*at, "expire"),
+            "its tokens never end, and nobody can take one back",
+            "leave it out, and give its tokens the lifetime they need",
+        )
 
 
 def minting(said: str, at: At, issuers: Issuers, report: Report) -> str:

@@ -209,6 +209,8 @@ def _ours(
             "are needed: clients of an ims issuer refuse a token without scopes",
             'scopes = { "itwin-platform" = "The iTwin Platform" }',
         )
+    if issuers.profiles.get(issuer) == "hub" and common.introspectors:
+        report.error((*at, "introspectors"), "a token of a hub says nothing to introspect")
     return TokenSettings(
         name=name,
         issuer=issuer,

@@ -16,6 +16,7 @@ from tokenward.server.settings.callers import check_defaults, read_callers
 from tokenward.server.settings.certificates import mind_certificates
 from tokenward.server.settings.clients import Metadata
 from tokenward.server.settings.holders import check_holders
+from tokenward.server.settings.hub import check_hub
 from tokenward.server.settings.issuers import IssuerSettings, read_issuers
 from tokenward.server.settings.limits import read_limits
 from tokenward.server.settings.listen import Listen, listen_table, mind_workers, read_listen
@@ -242,6 +243,7 @@ def read(document: Mapping[str, object], report: Report) -> Settings:
     check_holders(callers.subjects, limits, report, issuers=bool(issuers.declared))
     mind_certificates(callers, listen, proxy, report)
     tokens = read_tokens(sections.tokens, issuers, callers, report)
+    check_hub(callers.subjects, issuers, report)
     check_defaults(callers, tokens.declared, report)
     rules = read_rules(sections.allow, callers, tokens, report)
     mind_onward(rules, callers, tokens, report)

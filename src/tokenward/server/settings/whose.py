@@ -15,7 +15,8 @@ def check_claims(
     claims: Mapping[str, object], caller: str, client: str, at: At, callers: Callers, report: Report
 ) -> None:
     """An issuer vouches for everybody it knows, and some know everybody."""
-    whose = _whose(callers.subjects[caller].proof)
+    proof = callers.subjects[caller].proof
+    whose = _whose(proof)
     if whose is not None:
         at = (*at, "claims")
         faults = [*_mistaken(whose, claims)]
@@ -23,7 +24,7 @@ def check_claims(
             report.error((*at, name), message, hint)
         if not faults and not any(_says(whose.said_by, it, claims[it]) for it in claims):
             report.error(at, f"{whose.missing}{_seeming(whose, claims)}", whose.example)
-    elif not claims and not getattr(callers.subjects[caller].proof, "listed", False):
+    elif not claims and not (getattr(proof, "listed", False) or getattr(proof, "at_a_hub", False)):
         asking = callers.clients.get(client)
         if asking is None or NONE in asking.registered.proof.methods:
             report.warn(
