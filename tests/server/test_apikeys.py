@@ -67,6 +67,21 @@ def test_a_key_is_256_bits_behind_what_scanners_look_for():
         KEY[:4] + KEY[5] + KEY[4] + KEY[6:] if KEY[4] != KEY[5] else KEY[::-1],
         KEY.replace(KEY[10], "é"),
     ],
+    ids=[
+        "nothing",
+        "prefix",
+        "short",
+        "beheaded",
+        "long",
+        "line",
+        "capitals",
+        "hyphen",
+        "zeros",
+        "another first",
+        "another last",
+        "swapped",
+        "not ascii",
+    ],
 )
 def test_what_is_no_whole_key_is_told_from_one(text):
     assert apikeys.is_whole(KEY)

@@ -117,6 +117,24 @@ async def test_whoever_shows_a_key_is_whom_it_was_made_for(keyed):
         ((entry(claims={"groups": ["Exporters"]}),), KEY, 403),
         ((entry(caller="others"),), KEY, 403),
     ],
+    ids=[
+        "nobody known",
+        "another's key",
+        "short",
+        "long",
+        "other case",
+        "prefix",
+        "what it is recognised by",
+        "its id",
+        "over",
+        "unknown caller",
+        "caller of another kind",
+        "no such caller of keys",
+        "another pepper",
+        "no claims",
+        "other claims",
+        "a caller without rules",
+    ],
 )
 async def test_nobody_else_is_believed(keyed, known, shown, status):
     async with keyed() as (world, keys):

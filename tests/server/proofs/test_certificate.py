@@ -282,6 +282,24 @@ DER = b64encode(SHOWN.public_bytes(Encoding.DER)).decode()
         ("", False),
         ("é", False),
     ],
+    ids=[
+        "thumbprint",
+        "list",
+        "list of more",
+        "short",
+        "padded",
+        "other case",
+        "cut off",
+        "not the first",
+        "empty list",
+        "number",
+        "object",
+        "text in json",
+        "bare",
+        "deep",
+        "nothing",
+        "not ascii",
+    ],
 )
 def test_a_subject_token_names_the_certificate_that_was_shown(said, named):
     assert is_named(said, pem(SHOWN)) is named
