@@ -12,6 +12,7 @@
     x ScopeNotAllowed       (the policy says no)
   x InvalidTarget           400  RFC 8707 §2
     x TargetNotAllowed      (the policy says no)
+  x InteractionRequired     400  OpenID Connect Core 1.0 §3.1.2.6
   x AccessDenied            400  RFC 6749 §4.1.2.1 (at the token endpoint: Okta's policies)
   x UnsupportedTokenType    400  RFC 7009 §2.2.1
   x TemporarilyUnavailable  503  RFC 6749 §4.1.2.1
@@ -105,6 +106,12 @@ class InvalidTarget(OAuthError):
 
 class TargetNotAllowed(InvalidTarget):
     """There is no such token for this caller, or none at all."""
+
+
+class InteractionRequired(OAuthError):
+    """The person has to connect their account first: start that at /connections/start."""
+
+    error = "interaction_required"
 
 
 class AccessDenied(OAuthError):

@@ -24,7 +24,7 @@ from tokenward.oauth.messages import (
 )
 from tokenward.server.audit import Event
 from tokenward.server.grants import GrantType
-from tokenward.server.model import Authorization, Client
+from tokenward.server.model import Authorization, Client, Grant
 from tokenward.server.policy import Policy
 from tokenward.server.registry import Registry
 
@@ -50,6 +50,15 @@ class Issuance:
     async def issue(self, request: TokenRequest, event: Event) -> TokenResponse:
         """Hand out a token, or say why not by raising an ``OAuthError``."""
         event.request = request
+        grant = await self.redeem(request, event)
+        authorization = event.authorization = self.policy.decide(grant)
+        token = await self.sources[authorization.token].issue(authorization)
+        response = TokenResponse(token, self.issued_type(request, token))
+        event.issued(token)
+        return response
+
+    async def redeem(self, request: TokenRequest, event: Event) -> Grant:
+        """Who asks, and by which right; raises ``OAuthError`` if by none."""
         address = event.received.address
         client, event.proved = await self.registry.authenticate(request.presented, address)
         event.client = client
@@ -57,11 +66,7 @@ class Issuance:
         grant_type = self.grant_type(request.grant_type, client)
         grant = event.grant = await grant_type.redeem(request, client)
         self.registry.limits.mind_caller(grant.caller, client)
-        authorization = event.authorization = self.policy.decide(grant)
-        token = await self.sources[authorization.token].issue(authorization)
-        response = TokenResponse(token, self.issued_type(request, token))
-        event.issued(token)
-        return response
+        return grant
 
     def grant_type(self, name: str, client: Client) -> GrantType:
         """The grant type, if this client may use it (RFC 6749 §5.2)."""

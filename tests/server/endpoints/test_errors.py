@@ -8,6 +8,7 @@ import pytest
 from tokenward.oauth import errors as oauth
 from tokenward.oauth.errors import (
     AccessDenied,
+    InteractionRequired,
     InvalidClient,
     InvalidGrant,
     InvalidRequest,
@@ -57,6 +58,7 @@ BEARER = [
     (InvalidScope, 403, "insufficient_scope"),
     (UnauthorizedClient, 403, "insufficient_scope"),
     (AccessDenied, 403, "insufficient_scope"),
+    (InteractionRequired, 403, "interaction_required"),
     (UnsupportedGrantType, 400, "invalid_request"),
     (UnsupportedTokenType, 400, "invalid_request"),
     (TooLarge, 413, "invalid_request"),

@@ -7,6 +7,7 @@ import orjson
 
 from tokenward.oauth.errors import (
     AccessDenied,
+    InteractionRequired,
     InvalidClient,
     InvalidGrant,
     InvalidRequest,
@@ -68,6 +69,8 @@ def _challenge(error: OAuthError, *, presented: bool) -> tuple[int, Pairs]:
             status, code = 401, "invalid_token"
         case InvalidTarget() | InvalidScope() | UnauthorizedClient() | AccessDenied():
             status, code = 403, "insufficient_scope"
+        case InteractionRequired():
+            status, code = 403, error.error
         case _:
             status, code = error.status, "invalid_request"
     # OAuthError sees to it that a description needs no escape in a quoted-string.
