@@ -400,3 +400,67 @@ def test_an_endpoint_needs_an_address():
 
 def test_no_secret_is_in_the_repr_of_an_endpoint():
     assert "hush" not in repr(HERE)
+
+
+# ── grants that last ─────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_code_is_shown_with_where_it_was_sent_and_the_proof_that_we_asked():
+    request = next(HERE.code("c0de", redirect_uri="https://us/cb", verifier="v" * 43, now=NOW))
+    assert form_of(request) == [
+        ("code", "c0de"),
+        ("code_verifier", "v" * 43),
+        ("grant_type", "authorization_code"),
+        ("redirect_uri", "https://us/cb"),
+    ]
+    assert request.url.query == b""
+
+
+def test_a_refresh_token_is_shown_with_the_scope_that_is_wanted():
+    request = next(HERE.refresh("r1", scope="b a", now=NOW))
+    assert form_of(request) == [
+        ("grant_type", "refresh_token"),
+        ("refresh_token", "r1"),
+        ("scope", "a b"),
+    ]
+
+
+def a_code():
+    return HERE.code("c0de", redirect_uri="https://us/cb", verifier="v" * 43, now=NOW)
+
+
+def test_what_lasts_comes_back_with_the_token_and_is_never_shown():
+    body = {"access_token": "at", "token_type": "Bearer", "expires_in": 60, "refresh_token": "rt-1"}
+    granted = answered(a_code(), body=body)
+    assert (granted.token.value, granted.refresh_token) == ("at", "rt-1")
+    assert granted.token.expires_at == NOW + 60
+    assert "rt-1" not in repr(granted)
+    assert "at'" not in repr(granted)
+
+
+@pytest.mark.parametrize("absent", [{}, {"refresh_token": None}, {"refresh_token": ""}])
+def test_not_everything_lasts(absent):
+    body = {"access_token": "at", "token_type": "Bearer"} | absent
+    assert answered(HERE.refresh("r1", now=NOW), body=body).refresh_token == ""
+
+
+@pytest.mark.parametrize("bad", [7, ["rt"], {"rt": 1}, "r" * 65_537, "r\nt", "r\x00"])
+def test_a_refresh_token_that_is_none_is_an_error(bad):
+    body = {"access_token": "at", "token_type": "Bearer", "refresh_token": bad}
+    with pytest.raises(TokenError) as caught:
+        answered(a_code(), body=body)
+    assert "refresh_token is malformed" in str(caught.value)
+
+
+@pytest.mark.parametrize("shown", ["c0de-shown", "verifier-shown", "refresh-shown"])
+def test_whoever_repeats_what_only_they_should_know_is_not_repeated(shown):
+    flow = (
+        HERE.refresh(shown, now=NOW)
+        if shown.startswith("refresh")
+        else HERE.code(shown, redirect_uri="https://us/cb", verifier="verifier-shown", now=NOW)
+    )
+    said = {"error": "invalid_grant", "error_description": f"do not know {shown}"}
+    with pytest.raises(TokenError) as caught:
+        answered(flow, 400, said)
+    assert caught.value.error == "invalid_grant"
+    assert shown not in f"{caught.value} {caught.value.description}"
