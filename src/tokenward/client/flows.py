@@ -5,9 +5,9 @@ serves threads, tasks, and the server when it is itself somebody's client.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple, Self
+from typing import Self
 from urllib.parse import quote_plus, urlencode
 
 import httpx2
@@ -20,11 +20,10 @@ from tokenward.oauth.messages import (
     CLIENT_CREDENTIALS,
     JWT,
     JWT_BEARER,
-    LONGEST_TOKEN,
     TOKEN_EXCHANGE,
     AccessToken,
 )
-from tokenward.oauth.scope import NOTHING, Scope
+from tokenward.oauth.scope import Scope
 from tokenward.remote.discovery import discover
 from tokenward.remote.fetch import RemoteError, json_object
 from tokenward.remote.flow import Flow
@@ -37,16 +36,6 @@ LONGEST_DESCRIPTION = 300
 # RFC 6749 §5.2: values of error_description must not include characters outside
 #   %x20-21 / %x23-5B / %x5D-7E
 _UNSPEAKABLE = re.compile(r"[^\x20-\x21\x23-\x5B\x5D-\x7E]+")
-
-
-class Granted(NamedTuple):
-    """An access token, and what gets the next one, if there is anything."""
-
-    token: AccessToken
-    refresh_token: str = ""
-
-    def __repr__(self) -> str:
-        return f"Granted({self.token!r})"  # and no secret
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,32 +146,6 @@ class TokenEndpoint:
         ]
         return self._ask(form, _scope(scope), now)
 
-    def code(self, code: str, *, redirect_uri: str, verifier: str, now: float) -> Flow[Granted]:
-        """What a code stands for (RFC 6749 §4.1.3), with the proof that we asked (RFC 7636 §4.5).
-
-        A scope that the answer does not tell is whatever was asked for at the beginning.
-        """
-        form = [
-            ("grant_type", "authorization_code"),
-            ("code", code),
-            ("redirect_uri", redirect_uri),
-            ("code_verifier", verifier),
-        ]
-        return self._granted(form, NOTHING, now)
-
-    def refresh(self, refresh_token: str, *, scope: Scope | str = "", now: float) -> Flow[Granted]:
-        """A token for a grant that lasts (RFC 6749 §6); perhaps the next refresh token with it."""
-        form = [("grant_type", "refresh_token"), ("refresh_token", refresh_token)]
-        return self._granted(form, _scope(scope), now)
-
-    def _granted(self, form: list[tuple[str, str]], scope: Scope, now: float) -> Flow[Granted]:
-        here, answer = yield from self._answer(form, scope, now)
-        try:
-            token = AccessToken.parse(answer, now=now, asked=scope)
-            return Granted(token, _refresh_token(answer))
-        except ValueError as fault:
-            raise here.unusable(fault) from None
-
     def _ask(
         self,
         form: list[tuple[str, str]],
@@ -190,22 +153,6 @@ class TokenEndpoint:
         now: float,
         usable: frozenset[str] = frozenset(),
     ) -> Flow[AccessToken]:
-        here, answer = yield from self._answer(form, scope, now)
-        try:
-            token = AccessToken.parse(answer, now=now, asked=scope)
-            return _as_issued(token, answer.get("issued_token_type"), usable)
-        except ValueError as fault:
-            raise here.unusable(fault) from None
-
-    def unusable(self, fault: ValueError) -> TokenError:
-        """What is to be said of an answer that is no token."""
-        reason = f"{_host(self.url)} answered 200, but with no usable token: {fault}"
-        return TokenError(reason, status=200)
-
-    def _answer(
-        self, form: list[tuple[str, str]], scope: Scope, now: float
-    ) -> Flow[tuple[Self, dict[str, object]]]:
-        """Where it was asked, and what it said."""
         here = yield from self.located()
         header = self.credentials.header()
         ours = self.credentials.fields(self.issuer or here.url, now=now)
@@ -221,29 +168,22 @@ class TokenEndpoint:
             content=urlencode([pair for pair in form if pair[1]]).encode(),
         )
         try:
-            return here, json_object(response)
+            answer = json_object(response)
         except RemoteError as fault:
             hidden = [value for name, value in form if name in _SECRETS]
             hidden += [self.credentials.client_secret, *header.values()]
             if _repeats(fault.code, hidden):
                 fault.code = ""
             raise TokenError.of(fault, description=_description(response, hidden)) from None
+        try:
+            token = AccessToken.parse(answer, now=now, asked=scope)
+            return _as_issued(token, answer.get("issued_token_type"), usable)
+        except ValueError as fault:
+            reason = f"{_host(here.url)} answered 200, but with no usable token: {fault}"
+            raise TokenError(reason, status=200) from None
 
 
-_SECRETS = frozenset(
-    {
-        *("subject_token", "actor_token", "assertion", "client_assertion"),
-        *("code", "code_verifier", "refresh_token"),
-    }
-)
-
-
-def _refresh_token(answer: Mapping[str, object]) -> str:
-    """The refresh token of an answer, ``""`` if it has none; ``ValueError`` for nonsense."""
-    found = answer.get("refresh_token") or ""
-    if not isinstance(found, str) or len(found) > LONGEST_TOKEN or not found.isprintable():
-        raise ValueError("refresh_token is malformed")
-    return found
+_SECRETS = frozenset({"subject_token", "actor_token", "assertion", "client_assertion"})
 
 
 def _scope(scope: Scope | str) -> Scope:
