@@ -240,7 +240,7 @@ ERRORS = [
         "its keys are: algorithm, client_secret_jwt, keys, profile",
     ),
     # callers
-    (add("[callers.x]\n"), "callers.x.proof", "one of: client_secret, client_secret_jwt"),
+    (add("[callers.x]\n"), "callers.x.proof", "one of: api_key, certificate, client_secret"),
     (add('[callers.x]\nproof = "jwtt"'), "callers.x.proof", 'did you mean "jwt"?'),
     (add("[callers.x]\nproof = 3"), "callers.x.proof", "must be a name, not a number"),
     (add('[callers.x]\nproof = "private_key_jwt"'), "callers.x", "either keys or jwks_uri"),
