@@ -3,7 +3,7 @@
     ./tokenward bench                     all rows, five rounds: about twenty minutes
     ./tokenward bench --quick             two minutes: shows that it works, and nothing else
     ./tokenward bench --rows 'verify*'    some rows
-    ./tokenward bench --write-readme      and put the table into the README
+    ./tokenward bench --write-readme      and put the tables into the README
 
 All servers are started first, on one core; those who ask have another. The rounds alternate over
 all contestants. A figure is what a server did per second of its own processor time, all of its
@@ -26,7 +26,7 @@ from bench.field import Field  # noqa: E402
 from bench.goals import GOALS, Goal  # noqa: E402
 from bench.machine import machine  # noqa: E402
 from bench.processes import Cores, DidNotStart  # noqa: E402
-from bench.report import Report, write_readme  # noqa: E402
+from bench.report import Report, places, write_readme  # noqa: E402
 from bench.results import Results  # noqa: E402
 from bench.rows import Row  # noqa: E402
 from bench.rows.every import EVERY, like  # noqa: E402
@@ -91,7 +91,7 @@ def options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--list", action="store_true", help="name the rows and who is in them")
     parser.add_argument("--markdown", action="store_true", help="the result as Markdown")
     parser.add_argument("--json", action="store_true", help="the result as JSON, every round")
-    parser.add_argument("--write-readme", action="store_true", help="the table into the README")
+    parser.add_argument("--write-readme", action="store_true", help="the tables into the README")
     said = parser.parse_args(arguments)
     said.rounds = said.rounds or (1 if said.quick else ROUNDS)
     said.seconds = said.seconds or (1 if said.quick else SECONDS)
@@ -102,8 +102,11 @@ def main(arguments: list[str]) -> int:
     """0 if every goal that was measured is held, 1 if not, 2 if nothing could be measured."""
     asked = options(arguments)
     rows = like(asked.rows)
-    if asked.write_readme and (asked.quick or rows != EVERY):
-        sys.stderr.write("the README shows all rows of a whole run: leave --quick and --rows out\n")
+    if asked.write_readme and (asked.quick or not places(rows)):
+        sys.stderr.write(
+            "the README shows all rows of a whole run: leave --quick and --rows out, "
+            "or say --rows 'proofs*'\n"
+        )
         return CANNOT
     if asked.list or not rows:
         for row in EVERY:

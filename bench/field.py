@@ -22,6 +22,8 @@ from bench.contestants import (
     OIDC,
     ONE,
     OURS,
+    PROVING,
+    PROXIED,
     REFRESH,
     TWO,
     Contestant,
@@ -31,9 +33,11 @@ from bench.contestants.bare import bare
 from bench.contestants.express import express
 from bench.contestants.oidc_provider import oidc_provider
 from bench.contestants.ourselves import by_asgi, ourselves, refreshing, with_workers
+from bench.contestants.proving import proving
 from bench.database import Database
 from bench.ours import ROOT, Ours
 from bench.processes import Cores, DidNotStart, Program
+from bench.proving import Proofs
 from bench.wrk import Load, Void
 
 IN_NODE = frozenset({OIDC, EXPRESS, "node"})
@@ -71,7 +75,7 @@ class Field:
 
     def start(self, wanted: AbstractSet[str]) -> None:
         """Start those who are wanted and can be started; raises ``Void`` if there is no wrk."""
-        if wanted & {OURS, ASGI, ONE, TWO, REFRESH, BARE, AUTHLIB, OIDC, EXPRESS}:
+        if wanted & {OURS, ASGI, PROVING, ONE, TWO, REFRESH, BARE, AUTHLIB, OIDC, EXPRESS}:
             wrk.bring()
         if wanted & IN_NODE:
             try:
@@ -83,6 +87,8 @@ class Field:
         servers: dict[str, Callable[[], Contestant]] = {
             ASGI: lambda: by_asgi(self.another("asgi")),
             REFRESH: lambda: refreshing(self.another("refreshing")),
+            PROVING: lambda: proving(PROVING, Proofs(ours=self.another("proving"))),
+            PROXIED: lambda: proving(PROXIED, Proofs(ours=self.another("proxied"), proxied=True)),
             BARE: lambda: bare(self.folder, self.cores),
             AUTHLIB: lambda: authlib_flask(self.folder, self.cores, self.ours),
             ONE: lambda: with_workers(self.another("one"), ONE, 1),
@@ -176,6 +182,8 @@ class Field:
         """Those who verify tokens, and the stores."""
         if wanted & {"Python", "node"}:
             self._start_verifying(wanted)
+        if "signatures" in wanted:
+            self._library("signatures", [sys.executable, "-m", "bench.checking"])
         if "SQLite" in wanted:
             sqlite = f"sqlite://{self.folder / 'stored.db'}"
             self._library("SQLite", [sys.executable, "-m", "bench.storing", sqlite])

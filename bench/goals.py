@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from bench.contestants import ASGI, AUTHLIB, BARE, EXPRESS, OIDC, ONE, OURS, TWO
 from bench.results import Results
 from bench.rows import (
+    ASIDE,
     get_token,
     hello,
     introspection,
     jwks,
     memory,
+    proofs,
     rotation,
     startup,
     steady,
@@ -62,9 +64,9 @@ def times(row: str, one: str, other: str, key: str = "value") -> Figure:
     return lambda results: results.ratio((row, one), (row, other), key)
 
 
-def of(row: str, who: str, base: str, base_who: str) -> Figure:
+def of(row: str, who: str, base: str, base_who: str, key: str = "value") -> Figure:
     """The same across two rows."""
-    return lambda results: results.ratio((row, who), (base, base_who))
+    return lambda results: results.ratio((row, who), (base, base_who), key)
 
 
 def value(row: str, who: str, key: str = "value") -> Figure:
@@ -88,6 +90,12 @@ def at_least(number: int, words: str, figure: Figure, bound: float, unit: str = 
 def at_most(number: int, words: str, figure: Figure, bound: float, unit: str = X) -> Goal:
     """The less the better."""
     return Goal(number=number, words=words, figure=figure, most=bound, unit=unit)
+
+
+def _proof(row: str, who: str) -> Goal:
+    """One way to show who one is: half as fast as getToken, signatures aside."""
+    figure = of(row, who, *proofs.BASE, ASIDE)
+    return at_least(13, f"{who} beside getToken, signatures aside", figure, 0.5)
 
 
 ES, RS = TOKENS["ES256"], TOKENS["RS256"]
@@ -160,5 +168,11 @@ GOALS = [
         value(workers.NAME, TWO, "sequential_p50_ms"),
         2.0,
         " ms",
+    ),
+    *(
+        _proof(row.name, who)
+        for row in proofs.ROWS
+        for who in row.measures
+        if (row.name, who) != proofs.BASE
     ),
 ]

@@ -62,11 +62,13 @@ class Neighbours:
         basic = base64.b64encode(f"{CLIENT}:{secret}".encode())
         self._issuer, self._key = issuer, keys[0]
         self._welcome = b"Basic " + basic
+        self._answers = {"/connect/token": self._token, "/connect/introspect": self._active}
         self._pages = {
             "/.well-known/openid-configuration": {
                 "issuer": issuer,
                 "token_endpoint": f"{here}/connect/token",
                 "authorization_endpoint": f"{here}/connect/authorize",
+                "introspection_endpoint": f"{here}/connect/introspect",
                 "jwks_uri": f"{here}/.well-known/jwks.json",
                 "response_types_supported": ["code"],
                 "subject_types_supported": ["public"],
@@ -79,9 +81,9 @@ class Neighbours:
         while (await receive()).get("more_body"):
             pass
         status, said = 200, self._pages.get(scope["path"])
-        if scope["path"] == "/connect/token":
+        if (answer := self._answers.get(scope["path"])) is not None:
             known = dict(scope["headers"]).get(b"authorization") == self._welcome
-            status, said = (200, self._token()) if known else (401, {"error": "invalid_client"})
+            status, said = (200, answer()) if known else (401, {"error": "invalid_client"})
         body = json.dumps(said or {}).encode()
         headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
         status = status if said else 404
@@ -98,6 +100,11 @@ class Neighbours:
             "expires_in": LIFETIME,
             "scope": "itwin-platform",
         }
+
+    def _active(self) -> dict[str, object]:
+        """Whatever it is shown, it is a live token of the partner's (RFC 7662 §2.2)."""
+        now = int(time.time())
+        return {"active": True, "sub": "partner", "aud": CLIENT, "exp": now + LIFETIME}
 
 
 async def _run(port: int, app: Neighbours) -> None:

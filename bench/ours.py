@@ -116,7 +116,7 @@ name   = "the service, signed with RS256"
 caller = "service"
 token  = "reports-rsa"
 scope  = "reports:read"
-""")
+$more""")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -130,6 +130,12 @@ class Ours:
 
     top: str = ""
     """What else stands at the top of its configuration."""
+
+    more: str = ""
+    """What else stands at its end."""
+
+    variables: dict[str, str] = field(default_factory=dict, repr=False)
+    """What that refers to."""
 
     arguments: tuple[str, ...] = ()
     """What follows ``tokenward serve``."""
@@ -188,6 +194,7 @@ class Ours:
             folder=self.program.folder,
             port=self.port,
             top=self.top,
+            more=self.more,
             neighbour=self.neighbour,
             audience=neighbours.AUDIENCE,
             upstream_client=neighbours.CLIENT,
@@ -203,6 +210,7 @@ class Ours:
             file = kept / f"{number}-{algorithm}"  # the sample's server takes the first
             file.touch(mode=0o600)
             file.write_bytes(self.keys[algorithm].to_bytes())
+        self.program.environ = {**self.program.environ, **self.variables}
         self.program.folder.mkdir(parents=True, exist_ok=True)
         (self.program.folder / "tokenward.toml").write_text(self.config)
         self.next_door.start()

@@ -9,11 +9,16 @@ from bench.contestants import OURS
 from bench.goals import GOALS, Goal
 from bench.machine import Machine
 from bench.results import Results
-from bench.rows import LESS_IS_BETTER, Row
+from bench.rows import ASIDE, LESS_IS_BETTER, Row
 from bench.rows.every import EVERY
 
 README = Path(__file__).parent.parent / "README.md"
-MARKS = re.compile(r"(<!-- bench -->\n).*?(<!-- end -->)", re.DOTALL)
+WHOLE, PROOFS = "bench", "bench: proofs"
+PLACES = {
+    WHOLE: [row for row in EVERY if row.beside is None],
+    PROOFS: [row for row in EVERY if row.beside is not None],
+}
+"""What the README shows, by the mark of its place, and of which rows."""
 
 ELSEWHERE = (
     "Not measured here: Django's OAuth toolkit (of goal 1), a cheap question while RS256 is signed "
@@ -43,7 +48,7 @@ class Report:
 
     def table(self) -> Lines:
         """Row, contestant, figure, how it compares with the row's first, p99, spread."""
-        lines = [["", "", "median", "", "tokenward is", "p99 ms", "±"]]
+        lines = [["", "", "median", "", "tokenward is", "aside", "p99 ms", "±"]]
         for row in self.rows:
             for number, who in enumerate(row.measures):
                 name = row.name if number == 0 else ""
@@ -52,16 +57,17 @@ class Report:
 
     def _figures(self, row: Row, who: str) -> list[str]:
         if (row.name, who) in self.results.void:
-            return ["—", "not measured", "", "", ""]
+            return ["—", "not measured", "", "", "", ""]
         value = self.results.value(row.name, who)
         if value is None:
-            return ["—", "", "", "", ""]
+            return ["—", "", "", "", "", ""]
         p99 = self.results.value(row.name, who, "p99_ms")
         spread = self.results.spread(row.name, who)
         return [
             number(value),
             row.unit,
             self._compared(row, who),
+            self._aside(row, who),
             f"{p99:.1f}" if p99 is not None else "",
             f"{spread / 2:.0%}" if self.rounds > 1 and not row.once else "",
         ]
@@ -69,12 +75,19 @@ class Report:
     def _compared(self, row: Row, who: str) -> str:
         """How much better the row's first is than this one."""
         first = next(iter(row.measures))
-        if who == first:
+        if who == first or row.beside is not None:
             return ""
         ratio = self.results.ratio((row.name, first), (row.name, who))
         if not ratio:
             return ""
         return f"{1 / ratio if row.unit in LESS_IS_BETTER else ratio:.2f} ×"
+
+    def _aside(self, row: Row, who: str) -> str:
+        """How often this is answered beside what it is held against, signatures aside."""
+        if row.beside is None:
+            return ""
+        ratio = self.results.ratio((row.name, who), row.beside, ASIDE)
+        return f"{ratio:.2f} ×" if ratio else ""
 
     def goals(self) -> Lines:
         """Each goal, what it wants, what was measured, and the verdict.
@@ -125,8 +138,13 @@ class Report:
         ]
         return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
 
-    def readme(self) -> str:
-        """The short table that the README shows: what, how fast, beside whom."""
+    def readme(self, mark: str) -> str:
+        """The short table that the README shows there: what, how fast, beside whom."""
+        lines = self._shortly() if mark == WHOLE else self._by_proof()
+        head = "; ".join(self.machine.lines()[:2])
+        return "\n".join([*tabled(lines), "", f"{head}.", ""])
+
+    def _shortly(self) -> Lines:
         lines = [["", "tokenward", "", "beside"]]
         for row in self.rows:
             first, *others = row.measures
@@ -134,17 +152,33 @@ class Report:
                 continue
             beside = [f"{it} {said}" for it in others if (said := self._compared(row, it))]
             lines.append([row.name, number(value), row.unit, ", ".join(beside)])
-        head = "; ".join(self.machine.lines()[:2])
-        return "\n".join([*tabled(lines), "", f"{head}.", ""])
+        return lines
+
+    def _by_proof(self) -> Lines:
+        lines = [["", "", "answers per CPU-second", "beside getToken, signatures aside"]]
+        for row in PLACES[PROOFS]:
+            for at, who in enumerate(row.measures):
+                if (value := self.results.value(row.name, who)) is not None:
+                    name = "" if at else row.name
+                    lines.append([name, who, number(value), self._aside(row, who)])
+        return lines
+
+
+def places(rows: Sequence[Row]) -> list[str]:
+    """The marks of those places in the README of which all rows are among these."""
+    return [mark for mark, wanted in PLACES.items() if all(it in rows for it in wanted)]
 
 
 def write_readme(report: Report, path: Path = README) -> None:
-    """Put the table between the marks; raises ``ValueError`` where there are none."""
+    """Put the tables between their marks; raises ``ValueError`` where there are none."""
     page = path.read_text("utf-8")
-    if not MARKS.search(page):
-        raise ValueError(f"{path.name} has no place for it")
-    written = MARKS.sub(lambda found: f"{found[1]}{report.readme()}{found[2]}", page)
-    path.write_text(written, encoding="utf-8")
+    for mark in places(report.rows):
+        marks = re.compile(rf"(<!-- {mark} -->\n).*?(<!-- end -->)", re.DOTALL)
+        if not marks.search(page):
+            raise ValueError(f"{path.name} has no place for it")
+        table = report.readme(mark)
+        page = marks.sub(lambda found, table=table: f"{found[1]}{table}{found[2]}", page)  # type: ignore[misc]
+    path.write_text(page, encoding="utf-8")
 
 
 def number(value: float) -> str:

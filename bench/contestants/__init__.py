@@ -6,9 +6,10 @@ gives the requests for what it is asked about. What it cannot do, it has no requ
 To add one, write a file with a function that makes it, and name it in ``field``.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from bench.asking import Pool
 from bench.processes import Program
 
 OURS, ASGI = "tokenward", "tokenward (ASGI)"
@@ -18,12 +19,14 @@ HELLO, JWKS, REFRESH = "hello", "jwks", "refresh"
 WARM, STRANGERS = "getToken warm", "getToken strangers"
 SHOWN, SHOWN_ONCE = "introspection warm", "introspection cold"
 EXCHANGE = "exchange"
+PROVING, PROXIED = "tokenward, proofs", "tokenward, proofs by a proxy"
 """What they are asked for; client credentials by the algorithm."""
 
 MANY = 6_000
 """Distinct tokens, in turn: more than any memory of verified tokens holds, so each is new."""
 
 Requests = Callable[[], Sequence[bytes]]
+Conversation = Callable[[Pool], Awaitable[None]]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -35,6 +38,9 @@ class Contestant:
     program: Program
     asked: Mapping[str, Requests] = field(default_factory=dict)
     """How it is asked for what; called when the server runs."""
+
+    conversations: Mapping[str, Conversation] = field(default_factory=dict)
+    """How it is asked for what cannot be asked the same way twice; raises ``Wrong``."""
 
     before: Callable[[], None] = lambda: None
     after: Callable[[], None] = lambda: None

@@ -11,10 +11,13 @@ from dataclasses import dataclass
 
 from bench.contestants import Contestant
 from bench.field import Field
-from bench.results import Figures
+from bench.results import Cell, Figures
 from bench.wrk import Void
 
 Measure = Callable[[Field], Figures]
+
+ASIDE = "aside"
+"""A figure: answers per CPU-second of what is left without the bare signatures."""
 
 PER_CPU, MICROSECONDS, MILLISECONDS, MIB = "per CPU-second", "µs CPU", "ms", "MiB"
 LESS_IS_BETTER = frozenset({MICROSECONDS, MILLISECONDS, MIB})
@@ -34,6 +37,9 @@ class Row:
 
     once: bool = False
     """Whether it is asked once, after all rounds, because it takes long."""
+
+    beside: Cell | None = None
+    """What each is held against, signatures aside; nothing unless said."""
 
     note: str = ""
     """What one has to know to read it."""

@@ -1,6 +1,7 @@
 """The figures: which ratio is the ratio, what is void, what is held, and how it is told."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from bench.goals import GOALS, at_least, at_most, value
 from bench.machine import machine
 from bench.report import Report, aligned, number, tabled, write_readme
 from bench.results import Results
-from bench.rows import MICROSECONDS, PER_CPU, Row
+from bench.rows import ASIDE, MICROSECONDS, PER_CPU, Row, proofs
 from bench.rows.every import EVERY, like
 from tests.docs import ROOT, examples
 
@@ -80,7 +81,7 @@ def test_every_goal_is_about_rows_that_there_are(goal):
 
 
 def test_the_goals_are_those_that_were_set():
-    assert {it.number for it in GOALS} == {1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12}
+    assert {it.number for it in GOALS} == {1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13}
     assert all((it.least is None) != (it.most is None) for it in GOALS)
 
 
@@ -134,29 +135,59 @@ def test_figures_have_as_many_digits_as_mean_something(figure, said):
     assert number(figure) == said
 
 
-def test_the_readme_has_a_place_for_the_table_and_nothing_else_changes(tmp_path):
+def test_the_readme_has_a_place_for_each_table_and_nothing_else_changes(tmp_path):
     page = tmp_path / "README.md"
     page.write_text(report.README.read_text())
-    before, _, rest = page.read_text().partition("<!-- bench -->\n")
-    made = told(results(**{OURS: [30, 30, 30], OIDC: [10, 10, 10]}))
+    figures = results(**{OURS: [30, 30, 30], OIDC: [10, 10, 10]})
+    for each, (fast, aside) in enumerate([(5000, 5000), (1000, 2000)]):
+        who = list(proofs.ROWS[0].measures)[each]
+        figures.add(proofs.CALLERS, who, 1, {"value": float(fast), ASIDE: float(aside)})
+    made = told(figures, *EVERY, ROW)
+    before = without_tables(page)
     write_readme(made, page)
     write_readme(made, page)
-    after, _, new = page.read_text().partition("<!-- bench -->\n")
-    assert after == before
-    assert new.partition("<!-- end -->")[2] == rest.partition("<!-- end -->")[2]
-    assert "| tokens | 30 | per CPU-second | oidc-provider 3.00 × |" in new
-    assert max(map(len, new.partition("<!-- end -->")[0].splitlines())) < 400
+    assert without_tables(page) == before
+    assert "| tokens | 30 | per CPU-second | oidc-provider 3.00 × |" in page.read_text()
+    assert "| proofs of callers | jwt | 5,000 | 1.00 × |" in page.read_text()
+    assert "|  | introspection | 1,000 | 0.40 × |" in page.read_text()
+    assert max(map(len, "".join(tables(page)).splitlines())) < 400
+
+
+def test_a_run_of_the_proofs_leaves_the_other_table_as_it_is(tmp_path):
+    page = tmp_path / "README.md"
+    page.write_text(report.README.read_text())
+    whole, _ = tables(page)
+    figures = Results()
+    figures.add(*proofs.BASE, 1, {"value": 5000.0, ASIDE: 5000.0})
+    write_readme(told(figures, *proofs.ROWS), page)
+    same, written = tables(page)
+    assert same == whole
+    assert "| jwt | 5,000 | 1.00 × |" in written
+
+
+PLACE = re.compile(r"<!-- bench(?:: proofs)? -->\n(.*?)<!-- end -->", re.DOTALL)
+
+
+def tables(page):
+    whole, of_proofs = PLACE.findall(page.read_text())
+    return whole, of_proofs
+
+
+def without_tables(page):
+    return PLACE.sub("", page.read_text())
 
 
 def test_a_page_without_a_place_is_left_alone(tmp_path):
     page = tmp_path / "README.md"
     page.write_text("# nothing\n")
     with pytest.raises(ValueError, match="no place"):
-        write_readme(told(Results()), page)
+        write_readme(told(Results(), *EVERY), page)
     assert page.read_text() == "# nothing\n"
 
 
-@pytest.mark.parametrize("more", [["--quick"], ["--rows", "verify*"]])
+@pytest.mark.parametrize(
+    "more", [["--quick"], ["--rows", "verify*"], ["--rows", "proofs*", "--quick"]]
+)
 def test_only_a_whole_run_gets_into_the_readme(more, capsys):
     before = report.README.read_bytes()
     assert bench.main(["--write-readme", *more]) == 2

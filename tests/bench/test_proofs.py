@@ -1,0 +1,151 @@
+"""The proofs that are measured: each is good, and is the only reason why there is a token."""
+
+import asyncio
+import json
+import os
+import sys
+
+import pytest
+
+from bench import proving
+from bench.answering import Answering
+from bench.asking import Pool, Wrong, gathered
+from bench.callers import certificate
+from bench.contestants import OURS, PROVING, PROXIED
+from bench.contestants.proving import proving as contestant
+from bench.goals import GOALS
+from bench.ours import Ours
+from bench.processes import Cores, Program
+from bench.proving import CERTIFICATE, HUB, OPAQUE, Proofs
+from bench.requests import bearer, get
+from bench.results import Results
+from bench.rows import ASIDE, PER_CPU, Row, proofs
+from bench.rows.every import EVERY
+from bench.talking import talk
+from bench.wrk import Void
+from tests.docs import ROOT
+from tokenward.jose.identity import PrivateKey
+
+EVERY_CORE = frozenset(os.sched_getaffinity(0))
+MEASURED = {who for row in proofs.ROWS for who in row.measures}
+
+
+@pytest.fixture(scope="module", params=[PROVING, PROXIED])
+def server(request, tmp_path_factory):
+    """One that knows everybody, and what they show."""
+    folder = tmp_path_factory.mktemp("proving")
+    knows = Proofs(ours=Ours(folder=folder, cores=Cores.ours()), proxied=request.param == PROXIED)
+    made = contestant(request.param, knows)
+    made.start()
+    yield made, knows
+    made.stop()
+
+
+def test_everything_that_is_measured_gets_a_token(server):
+    made, _ = server
+
+    async def converse():
+        pool = Pool(port=made.port, size=2)
+        for name, conversation in made.conversations.items():
+            await conversation(pool)
+            await conversation(pool)  # what is good for once is made anew
+            assert name in MEASURED
+        pool.close()
+
+    asyncio.run(converse())
+    for name, requests in made.asked.items():
+        (answer,) = gathered(made.port, requests()[0], 1)
+        assert (b"eyJ" in answer) is (b'"nonce"' not in answer), name
+        assert name in MEASURED
+
+
+def test_without_the_proof_there_is_none(server):
+    made, knows = server
+    strange = Proofs(ours=knows.ours, proxied=knows.proxied)
+    if knows.proxied:
+        strange.certificate, _ = certificate()
+        refused = [get("/getToken"), *strange.asking(CERTIFICATE)]
+    else:
+        refused = [get("/getToken"), get("/getToken", bearer("ptx_" + "t" * 40))]
+    for request in refused:
+        with pytest.raises(Wrong, match=r"40[01] instead of 200"):
+            gathered(made.port, request, 1)
+    if knows.proxied:
+        return
+    strange.people = {kind: PrivateKey.generate("p256") for kind in proving.KINDS}
+    strange.clients = dict(zip(proving.SIGNERS, reversed(knows.clients.values()), strict=True))
+    strangers = contestant(PROVING, strange).conversations
+
+    async def converse(name):
+        pool = Pool(port=made.port, size=1)
+        try:
+            with pytest.raises(Wrong, match=r"40[01] instead of 200|refused|fell silent"):
+                await strangers[name](pool)
+        finally:
+            pool.close()
+
+    for name in made.conversations.keys() - {HUB}:
+        asyncio.run(converse(name))
+    with pytest.raises(Wrong, match="refused"):
+        asyncio.run(talk(made.port, "/hub/threads.pb.API/GetToken", {}, strange.people["rsa"]))
+
+
+def test_an_opaque_token_is_asked_about_once(server):
+    made, _ = server
+    if OPAQUE not in made.asked:
+        return
+    request = made.asked[OPAQUE]()[0]
+    assert len(set(gathered(made.port, request, 20))) == 1
+    trail = [
+        json.loads(it) for it in (made.program.folder / "audit.jsonl").read_text().splitlines()
+    ]
+    assert {it.get("subject") for it in trail if it.get("caller") == "partner"} == {
+        "partner|partner"
+    }
+
+
+# ── signatures aside ─────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def machine(tmp_path):
+    """What signatures cost."""
+    made = Answering(
+        program=Program(
+            name="signatures",
+            command=[sys.executable, "-m", "bench.checking"],
+            folder=tmp_path,
+            cores=EVERY_CORE,
+            environ={"PYTHONPATH": str(ROOT)},
+        )
+    )
+    made.start()
+    yield made
+    made.stop()
+
+
+def test_a_signature_is_measured_bare(machine):
+    for how in ("verify ed25519", "sign ed25519", "verify p256", "verify secp256k1"):
+        assert machine.ask(how=how, many=5)["us"] > 1, how
+    for how in ("verify dsa", "forge p256", ""):
+        with pytest.raises(Void):
+            machine.ask(how=how, many=1)
+
+
+def test_a_ratio_is_of_what_is_left_without_signatures():
+    results = Results()
+    results.add(*proofs.BASE, 1, {"value": 10_000.0, ASIDE: 10_000.0})
+    results.add(proofs.CALLERS, "key, rsa", 1, {"value": 2_000.0, ASIDE: 6_000.0})
+    [goal] = [it for it in GOALS if it.words.startswith("key, rsa")]
+    assert goal.figure(results) == 0.6
+    assert goal.held(0.5)
+    assert not goal.held(0.49)
+
+
+def test_every_proof_has_a_goal_but_the_one_they_are_held_against():
+    said = {it.words.partition(" beside")[0] for it in GOALS if it.number == 13}
+    assert said == MEASURED - {proofs.BASE[1]}
+    rows = {row.name: row for row in EVERY}
+    assert all(rows[row.name].beside == proofs.BASE for row in proofs.ROWS)
+    assert proofs.BASE[1] in rows[proofs.BASE[0]].measures
+    assert Row(name="x", unit=PER_CPU, measures={OURS: None}).beside is None
