@@ -21,12 +21,14 @@ COMMANDS = (
     *("dev", "serve", "check", "explain", "hash", "keys", "broker", "usage"),
     *("backup", "restore", "token", "inspect"),
 )
-BELOW = (
-    *(f"clients {name}" for name in ("list", "show", "add", "disable", "enable", "remove")),
-    *(f"clients secrets {name}" for name in ("list", "add", "remove")),
-    *(f"identity {name}" for name in ("new", "show", "token")),
-)
-GROUPS = ("clients", "clients secrets", "identity")
+GROUPS = {
+    "clients": ("list", "show", "add", "disable", "enable", "remove"),
+    "clients secrets": ("list", "add", "remove"),
+    "api-keys": ("new", "list", "expire", "revoke"),
+    "identity": ("new", "show", "token"),
+}
+TOP = tuple(name for name in GROUPS if " " not in name)
+BELOW = tuple(f"{group} {name}" for group, names in GROUPS.items() for name in names)
 LEAVES = (*COMMANDS, *BELOW)
 
 
@@ -37,7 +39,7 @@ def parameters():
 
 def test_there_are_these_commands_and_each_has_its_file():
     assert tuple(parameters()) == LEAVES
-    assert tuple(typer.main.get_command(app).commands) == (*COMMANDS, "clients", "identity")
+    assert tuple(typer.main.get_command(app).commands) == (*COMMANDS, *TOP)
 
 
 @pytest.mark.parametrize("name", GROUPS)
@@ -47,8 +49,7 @@ def test_help_of_several_names_them_and_ends_with_examples(name, tmp_path):
     assert shown.out.startswith(f"Usage: tokenward {name} ")
     listed, _, examples = shown.out.partition("\nExamples:\n")
     assert f"  tokenward {name} " in examples
-    below = {one.removeprefix(name).split()[0] for one in BELOW if one.startswith(f"{name} ")}
-    assert all(f"\n  {one} " in listed for one in below)
+    assert all(f"\n  {one} " in listed for one in GROUPS[name])
 
 
 @pytest.mark.parametrize("name", LEAVES)
@@ -81,7 +82,7 @@ def test_what_keeps_running_can_say_when_it_is_ready_as_json(name):
 def test_help_of_all_names_every_command_and_where_to_begin(tmp_path):
     shown = command("--help", cwd=tmp_path)
     assert shown.code == 0
-    assert all(f"\n  {name} " in shown.out for name in (*COMMANDS, "clients", "identity"))
+    assert all(f"\n  {name} " in shown.out for name in (*COMMANDS, *TOP))
     assert "\n  tokenward dev\n" in shown.out
 
 
