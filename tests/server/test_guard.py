@@ -424,12 +424,13 @@ def test_whoever_does_not_read_is_cut_off():
         assert received < 50_000_000
 
 
-def test_whoever_reads_slowly_gets_it_all():
-    class Long(Echo):
-        async def answer(self, received):
-            answer = await super().answer(received)
-            return answer._replace(body=b"x" * 20_000_000)
+class Long(Echo):
+    async def answer(self, received):
+        answer = await super().answer(received)
+        return answer._replace(body=b"x" * 20_000_000)
 
+
+def test_whoever_reads_slowly_gets_it_all():
     with (
         serving(front(routes={"/token": Long()}), limits=replace(FAST, write=2)) as url,
         Wire(url) as wire,
@@ -438,6 +439,17 @@ def test_whoever_reads_slowly_gets_it_all():
             wire.say(request())
             time.sleep(0.5)
             assert len(wire.hear().body) == 20_000_000
+
+
+def test_who_has_read_slowly_has_the_usual_time_to_ask_again(lane):
+    limits = replace(FAST, idle=0.6, write=0.6)
+    app = lane(front(routes={"/token": Long()}))
+    with serving(app, limits=limits) as url, Wire(url) as wire:
+        wire.say(request())
+        time.sleep(1.0)  # later than that, it would have been cut off
+        assert len(wire.hear().body) == 20_000_000
+        time.sleep(0.35)
+        assert len(wire.say(request()).hear().body) == 20_000_000
 
 
 def wire_or_nothing(wire):

@@ -151,7 +151,7 @@ class Wire:
     def __init__(self, url, timeout=10.0):
         parts = urlsplit(url)
         self.socket = socket.create_connection((parts.hostname, parts.port), timeout)
-        self.buffer = b""
+        self.buffer = bytearray()
 
     def __enter__(self):
         return self
@@ -190,7 +190,7 @@ class Wire:
         length = 0 if bodiless else sum(lengths)
         while len(self.buffer) < length:
             assert self._more(), "half a body"
-        body, self.buffer = self.buffer[:length], self.buffer[length:]
+        body, self.buffer = bytes(self.buffer[:length]), self.buffer[length:]
         return Heard(int(status), headers, body)
 
     def closed(self):

@@ -18,7 +18,6 @@ from tokenward.server.handover import instead
 from tokenward.server.heads import Head
 from tokenward.server.polite import Polite
 
-_BLANKS = (b" ", b"\t")
 _EXTENSIONS: dict[str, object] = {PUNCTUAL: {}}
 
 WAITING = "waiting for the first request"
@@ -106,7 +105,7 @@ class Guard(HttpToolsProtocol):
         self._deadline = self.loop.time() + self.limits.head
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if value.endswith(_BLANKS):  # RFC 9110 §5.5: not part of the value
+        if value.endswith((b" ", b"\t")):  # RFC 9110 §5.5: not part of the value
             value = value.rstrip(b" \t")
         name = name.lower()
         if name == b"expect" and value.lower() == b"100-continue":
@@ -141,9 +140,8 @@ class Guard(HttpToolsProtocol):
 
     def _extensions(self) -> dict[str, object]:
         """What the application may know of the connection (ASGI extensions)."""
-        if not self.certificate:
-            return _EXTENSIONS
-        return {**_EXTENSIONS, "tls": {"client_cert_chain": [self.certificate]}}
+        tls = {"client_cert_chain": [self.certificate]}
+        return {**_EXTENSIONS, "tls": tls} if self.certificate else _EXTENSIONS
 
     def _fed(self) -> None:
         """All that has arrived so far has been looked at."""
@@ -184,6 +182,8 @@ class Guard(HttpToolsProtocol):
         super().resume_writing()
         if self._phase is _ANSWERING or self._phase is _LAST:
             self._deadline = math.inf
+        elif self._phase is IDLE:
+            self._wait()  # for the next request, from when the answer has been read
 
     def shutdown(self) -> None:
         """Answer what has been asked, and what is being asked if it is complete in a moment.
