@@ -193,7 +193,7 @@ class Client:
             opcode, payload = frame
             heard.frames.append(frame)
             if opcode == 8:
-                heard.code = int.from_bytes(payload, "big")
+                heard.code = int.from_bytes(payload[:2], "big")
                 self.send(payload, opcode=8)
                 continue
             if opcode != 2:

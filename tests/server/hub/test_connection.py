@@ -26,6 +26,7 @@ from tests.hub import (
     settings,
 )
 from tests.world import claims_of
+from tokenward.server import websocket
 from tokenward.server.app import application
 from tokenward.server.bounds import Limits
 from tokenward.server.hub import connection
@@ -267,7 +268,7 @@ async def test_who_says_goodbye_hears_it_back(hub):
 
 
 async def test_who_does_not_close_is_cut_off(hub, monkeypatch):
-    monkeypatch.setattr(connection, "LEAVE", 0.05)
+    monkeypatch.setattr(websocket, "LEAVE", 0.05)
     async with hub.open() as client:
         client.send(block({"a": "b"}))
         while await client.frame() is not None:
@@ -406,7 +407,7 @@ async def test_at_the_end_who_is_about_to_sign_may_and_others_hear_that_we_stop(
 
 
 async def test_at_the_end_nobody_is_waited_for_who_does_not_sign(tmp_path, monkeypatch):
-    monkeypatch.setattr(connection, "LEAVE", 0.1)
+    monkeypatch.setattr(websocket, "LEAVE", 0.1)
     context = a_hub(tmp_path, drain=5.0)
     hub = context.__enter__()
     client = await Client.open(hub.url)

@@ -1,6 +1,7 @@
 """Tokens as a hub makes them, and issuers that are their keys."""
 
 import io
+import sys
 from contextlib import redirect_stdout
 from math import inf
 
@@ -154,6 +155,16 @@ def test_introspectors_of_a_hubs_token_are_a_mistake(tmp_path):
     change = ('audience = "threads"', 'audience = "threads"\nintrospectors = ["nightly"]')
     with pytest.raises(ConfigError, match="says nothing to introspect"):
         loaded(tmp_path, change)
+
+
+def test_a_hub_without_its_extra_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "websockets", None)
+    with pytest.raises(ConfigError, match=r"pip install 'tokenward\[server,hub\]'") as wrong:
+        loaded(tmp_path)
+    assert [problem.place for problem in wrong.value.problems] == ["issuers.hub.profile"]
+    others = settings().replace('profile = "hub"', "")
+    (tmp_path / "tokenward.toml").write_text(others)
+    assert load(tmp_path / "tokenward.toml", {})
 
 
 def test_two_applications_with_one_key_are_a_mistake(tmp_path):

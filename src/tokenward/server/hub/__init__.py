@@ -1,10 +1,8 @@
 """A Textile Hub's getToken, for clients that were written for one.
 
     grpcweb      what a client says, message by message
-    websocket    the frames its messages come in (RFC 6455)
     exchange     key, challenge, signature, token: who says what when
-    groups       the user-group keys that applications show
-    connection   one client, from the first frame to the last
+    connection   one client, from the first message to the last
     door         where such a connection begins, and the way from there to the spine
 
 Law of this package: a stranger can hold nothing here for longer than the challenge lasts, costs no

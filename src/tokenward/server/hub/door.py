@@ -13,8 +13,8 @@ from tokenward.oauth.messages import TOKEN_EXCHANGE, TokenRequest
 from tokenward.server.audit import Audit, Event
 from tokenward.server.endpoints import NEVER
 from tokenward.server.http import JSON, NO_STORE, Answer, Received
-from tokenward.server.hub import websocket
-from tokenward.server.hub.connection import Connection
+from tokenward.server.hub import grpcweb
+from tokenward.server.hub.connection import Call
 from tokenward.server.hub.exchange import (
     RESOURCE_EXHAUSTED,
     Conversation,
@@ -24,8 +24,9 @@ from tokenward.server.hub.exchange import (
 from tokenward.server.issuance import Issuance
 from tokenward.server.model import Caller, Client, Grant
 from tokenward.server.proofs.hub_key import UserGroup
+from tokenward.server.websocket import Terms, WebSocket, opened
 
-SUBPROTOCOL = b"grpc-websockets"
+TERMS = Terms(subprotocol="grpc-websockets", longest=grpcweb.LONGEST_FRAME)
 KIND = "hub.getToken"
 """What the audit trail calls a conversation."""
 
@@ -80,17 +81,17 @@ class HubDoor:
         """To those who do not ask for a WebSocket, or not for one of ours (RFC 9110 §15.5.22)."""
         return _PLEASE
 
-    def upgrade(self, received: Received) -> Connection | None:
+    def upgrade(self, received: Received) -> WebSocket | None:
         """The rest of this connection, if what was received opens a WebSocket of ours."""
-        opening = websocket.switching(received.single or dict(received.headers), SUBPROTOCOL)
-        if not opening:
-            return None
-        self.present += 1
-        return Connection(self, received, opening)
 
-    def left(self) -> None:
-        """One conversation less."""
-        self.present -= 1
+        async def talk(socket: WebSocket) -> None:
+            self.present += 1
+            try:
+                await Call(self, received)(socket)
+            finally:
+                self.present -= 1
+
+        return opened(received, TERMS, talk)
 
     def conversation(self, received: Received) -> Conversation:
         """A new one; raises ``Refused`` if there are too many."""

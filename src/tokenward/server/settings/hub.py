@@ -6,11 +6,15 @@ from tokenward.server.config import Report
 from tokenward.server.settings.issuers import Issuers
 from tokenward.server.settings.subjects import SubjectSettings
 from tokenward.server.values import At
+from tokenward.server.websocket import MISSING, installed
 
 
 def check_hub(subjects: Mapping[str, SubjectSettings], issuers: Issuers, report: Report) -> None:
     """One key, one application; and somewhere to ask."""
     hub = "hub" in issuers.profiles.values()
+    for name, profile in issuers.profiles.items():
+        if profile == "hub" and not installed():
+            report.error(("issuers", name, "profile"), f"hub: {MISSING}")
     owners: dict[str, str] = {}
     for name, subject in subjects.items():
         at: At = ("callers", name)
