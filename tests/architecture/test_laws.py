@@ -103,13 +103,20 @@ def test_the_bootstrap_needs_nothing_but_python():
     [
         ("oauth", set()),
         ("jose", {"cryptography", "joserfc", "orjson"}),
-        ("remote", {"httpx2", "httpcore2"}),
+        ("remote", {"httpx2", "httpcore2", "grpc", "websockets"}),
         ("client", {"httpx2"}),
         ("verifier", {"httpx2", "fastapi", "starlette"}),
     ],
 )
 def test_each_package_needs_no_more_than_its_law_says(package, others):
     check_lawful(laws.imports_foreigners, python(SOURCE / package), {"tokenward", *others})
+
+
+def test_of_what_is_remote_only_what_carries_words_to_a_hub_needs_more_than_http():
+    carriers = {"websocket.py": "websockets", "native.py": "grpc"}
+    for path in python(SOURCE / "remote"):
+        more = {carriers[path.name]} if path.parent.name == "hub" and path.name in carriers else ()
+        check_lawful(laws.imports_foreigners, [path], {"tokenward", "httpx2", "httpcore2", *more})
 
 
 def test_only_one_file_of_the_verifier_needs_a_framework():

@@ -216,11 +216,11 @@ clients.open_async_client()
 
 
 def test_certificates_are_read_once():
-    assert clients._context() is clients._context()
+    assert clients.believing() is clients.believing()
 
 
 def test_nothing_old_is_spoken():
-    context = clients._context()
+    context = clients.believing()
     assert context.minimum_version == ssl.TLSVersion.TLSv1_2
     assert context.check_hostname
     assert context.verify_mode == ssl.CERT_REQUIRED

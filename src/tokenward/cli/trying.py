@@ -26,7 +26,7 @@ async def tried(
     from tokenward.remote.clients import open_async_client  # noqa: PLC0415
     from tokenward.remote.fetch import RemoteError, arun  # noqa: PLC0415
     from tokenward.server.app import policy  # noqa: PLC0415
-    from tokenward.server.upstreams import forwards, identity_for  # noqa: PLC0415
+    from tokenward.server.upstreams import carrier_for, forwards, identity_for  # noqa: PLC0415
 
     token_settings = settings.tokens[name]
     upstream: Any = token_settings.upstream
@@ -40,8 +40,11 @@ async def tried(
     try:
         flow = upstream.flow(trial, now=time())
         async with AsyncExitStack() as stack:
-            if identity := identity_for(upstream):
-                http = await stack.enter_async_context(open_async_client(identity=identity))
+            identity, carrier = identity_for(upstream), carrier_for(upstream)
+            if identity or carrier:
+                http = await stack.enter_async_context(
+                    open_async_client(transport=carrier, identity=identity)
+                )
             token = await arun(flow, http, deadline=deadline)
     except RemoteError as exc:
         code = f": {exc.code}" if exc.code else ""

@@ -8,4 +8,5 @@ bounded in size and time, redirects are not followed, and no text of theirs is e
 * ``deadline``   what is left of it, for threads, whose sockets (``threads``) keep it
 * ``discovery``  where an issuer's endpoints are
 * ``keysets``    an issuer's public keys, known and kept fresh
+* ``hub``        what speaks no HTTP: Textile Hubs, with a library of their own for each way there
 """

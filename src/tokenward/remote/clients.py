@@ -125,13 +125,14 @@ class Certificates(ssl.SSLContext):
         return made
 
     def wrap_socket(self, *args: Any, **settings: Any) -> ssl.SSLSocket:
-        return _context(self.identity).wrap_socket(*args, **settings)
+        return believing(self.identity).wrap_socket(*args, **settings)
 
     def wrap_bio(self, *args: Any, **settings: Any) -> ssl.SSLObject:
-        return _context(self.identity).wrap_bio(*args, **settings)
+        return believing(self.identity).wrap_bio(*args, **settings)
 
 
-def _context(identity: Identity | None = None) -> ssl.SSLContext:
+def believing(identity: Identity | None = None) -> ssl.SSLContext:
+    """What we believe, and show; raises ``UnreadableCertificates`` or ``UnreadableIdentity``."""
     try:
         written = [] if identity is None else [Path(path).stat().st_mtime_ns for path in identity]
     except OSError as exc:

@@ -38,6 +38,7 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "token_exchange": f"{_HERE}.upstreams.token_exchange:TokenExchange",
         "jwt_bearer": f"{_HERE}.upstreams.jwt_bearer:JwtBearer",
         "github_app": f"{_HERE}.upstreams.github_app:GithubApp",
+        "textile_hub": f"{_HERE}.upstreams.textile_hub:TextileHub",
         "static": f"{_HERE}.upstreams.static:Static",
     },
     PROFILE: {
@@ -67,7 +68,7 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
 
 LATER: Mapping[str, frozenset[str]] = {
     PROOF: frozenset(),
-    UPSTREAM: frozenset({"refresh_token", "textile_hub"}),
+    UPSTREAM: frozenset({"refresh_token"}),
     PROFILE: frozenset(),
     SIGNER: frozenset(),
     GRANT: frozenset({"authorization_code", "refresh_token", "device_code"}),

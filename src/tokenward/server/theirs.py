@@ -14,7 +14,14 @@ from tokenward.server.seal import Seal
 from tokenward.server.settings import IssuerSettings, TokenSettings
 from tokenward.server.sharing import Sharing
 from tokenward.server.stores import Shelf, Store
-from tokenward.server.upstreams import OurIssuer, Signer, Upstream, identity_for
+from tokenward.server.upstreams import (
+    Carrier,
+    OurIssuer,
+    Signer,
+    Upstream,
+    carrier_for,
+    identity_for,
+)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -24,8 +31,8 @@ class Theirs:
     store: Store
     cache: Shelf
     http: httpx2.AsyncClient = field(repr=False)
-    connect: Callable[[Identity], httpx2.AsyncClient] = field(repr=False)
-    """The way to those that want to see a certificate of ours."""
+    connect: Callable[[Identity | None, Carrier | None], httpx2.AsyncClient] = field(repr=False)
+    """The way to those that want to see a certificate of ours, or that speak no HTTP."""
 
     clock: Clock
     seal: Callable[[], Seal] | None = field(repr=False)
@@ -64,13 +71,14 @@ class Theirs:
                 seal=self.seal(),
                 clock=self.clock,
             )
-        identity = identity_for(upstream)
+        identity, carrier = identity_for(upstream), carrier_for(upstream)
+        own = identity is not None or carrier is not None
         if (signed_by := getattr(upstream, "signed_by", None)) and token.signs:
             upstream = signed_by(self.issuers[token.signs])
         broker = self.brokers[token.name] = Broker(
             upstream=upstream,
-            http=self.http if identity is None else self.connect(identity),
-            own=identity is not None,
+            http=self.connect(identity, carrier) if own else self.http,
+            own=own,
             fresh=token.fresh,
             scope_check=token.scope_check,
             clock=self.clock,

@@ -66,10 +66,15 @@ class Watchers:
         """The endpoints, watched."""
         return routes if self.watch is None else self.watch.around(routes)
 
-    def client(self, identity: Identity | None = None) -> httpx2.AsyncClient:
-        """Our way to upstreams; to those that want to see a certificate of ours, with it."""
+    def client(
+        self, identity: Identity | None = None, carrier: httpx2.AsyncBaseTransport | None = None
+    ) -> httpx2.AsyncClient:
+        """Our way to upstreams; to those that want to see a certificate of ours, with it.
+
+        ``carrier`` is for those that speak no HTTP.
+        """
         around = None if self.traces is None else self.traces.outward
-        return open_async_client(around=around, identity=identity)
+        return open_async_client(transport=carrier, around=around, identity=identity)
 
     def store(self, store: Store) -> Store:
         """The store, watched."""

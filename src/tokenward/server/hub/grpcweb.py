@@ -10,9 +10,12 @@ Law of this module: no I/O. Whatever bytes a stranger sends, out comes what they
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Literal, TypeAlias
+
+from tokenward.remote.hub.messages import Malformed, Reply, Request, request
+
+__all__ = ["END", "Malformed", "Reader", "Request", "Said", "metadata", "request", "trailers"]
 
 LONGEST_METADATA = 8 * 1024
 MOST_METADATA = 64
@@ -29,12 +32,6 @@ _PREFIX = 5
 _NAME = re.compile(r"[0-9a-z_.-]+")
 # https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md (Percent-Encoded)
 _UNSAID = re.compile(rb"[^ -$&-~]")
-_VARINT, _FIXED_64, _BYTES, _FIXED_32 = 0, 1, 2, 5
-_LONGEST_VARINT = 10
-
-
-class Malformed(ValueError):
-    """This is nothing that a client would say; quotes nothing of it."""
 
 
 class Ended(Enum):
@@ -44,14 +41,6 @@ class Ended(Enum):
 
 
 END: Final = Ended.END
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """``GetTokenRequest``: one of the two, or neither."""
-
-    key: str = ""
-    signature: bytes = b""
 
 
 Metadata: TypeAlias = Mapping[str, str]
@@ -129,59 +118,17 @@ def metadata(block: bytes) -> dict[str, str]:
     return said
 
 
-def request(message: bytes) -> Request:
-    """Read ``GetTokenRequest``; raises ``Malformed``. Of a oneof, the last counts."""
-    found, at = Request(), 0
-    while at < len(message):
-        tag, at = _varint(message, at)
-        number, kind = tag >> 3, tag & 7
-        if number == 0 or kind not in (_VARINT, _FIXED_64, _BYTES, _FIXED_32):
-            raise Malformed("a message that is not protobuf")
-        if kind == _VARINT:
-            _, at = _varint(message, at)
-            continue
-        if kind == _BYTES:
-            length, at = _varint(message, at)
-        else:
-            length = 8 if kind == _FIXED_64 else 4
-        value, at = message[at : at + length], at + length
-        if at > len(message):
-            raise Malformed("a message that was cut off")
-        if kind == _BYTES:
-            found = _member(number, value) or found
-    return found
-
-
-def _member(number: int, value: bytes) -> Request | None:
-    if number == 1:
-        try:
-            return Request(key=value.decode())
-        except UnicodeDecodeError:
-            raise Malformed("a key that is not text") from None
-    return Request(signature=value) if number == 2 else None  # noqa: PLR2004  as in the .proto
-
-
-def _varint(data: bytes, at: int) -> tuple[int, int]:
-    value = 0
-    for place, byte in enumerate(data[at : at + _LONGEST_VARINT]):
-        value |= (byte & 0x7F) << (7 * place)
-        if byte < 0x80:  # noqa: PLR2004
-            return value, at + place + 1
-    raise Malformed("a number that has no end")
-
-
 # ── what we say ─────────────────────────────────────────────────────────────────────────────────
 
 
 def challenge(nonce: bytes) -> bytes:
     """``GetTokenReply`` with the bytes to be signed."""
-    return _data(b"\x0a" + _length(len(nonce)) + nonce)
+    return _data(Reply(challenge=nonce).to_bytes())
 
 
 def token(text: str) -> bytes:
     """``GetTokenReply`` with the token."""
-    said = text.encode()
-    return _data(b"\x12" + _length(len(said)) + said)
+    return _data(Reply(token=text).to_bytes())
 
 
 def trailers(code: int, message: str = "") -> bytes:
@@ -195,12 +142,3 @@ def trailers(code: int, message: str = "") -> bytes:
 
 def _data(message: bytes) -> bytes:
     return bytes([_DATA]) + len(message).to_bytes(4, "big") + message
-
-
-def _length(value: int) -> bytes:
-    said = bytearray()
-    while value > 0x7F:  # noqa: PLR2004
-        said.append(value & 0x7F | 0x80)
-        value >>= 7
-    said.append(value)
-    return bytes(said)

@@ -48,7 +48,7 @@ class TokenTable:
 
     upstream: str = ""
     """Where it is fetched: `client_credentials`, `token_exchange`, `jwt_bearer`, `github_app`,
-    `static`, or `module:Class`. Without it and without `preset`, it is ours."""
+    `textile_hub`, `static`, or `module:Class`. Without it and without `preset`, it is ours."""
 
     preset: str = ""
     """The platform it is fetched from: `auth0`, `entra`, `google`, `itwin` or `okta`. Then only

@@ -9,6 +9,7 @@ To add one, write one file here and name it in ``server/plugins.py``.
 
 What not every upstream has to say, it says by an attribute or a method of that name:
 
+* ``carrier()``: what carries its conversation, if it speaks no HTTP;
 * ``caution``: what whoever configures it is warned of;
 * ``check_scopes(scopes)``: raises ``ValueError`` if it has no tokens for such scopes;
 * ``forwards``: true if it needs the very token that the caller showed us (``Grant.shown``);
@@ -17,13 +18,18 @@ What not every upstream has to say, it says by an attribute or a method of that 
   ``signed_by(issuer)``: the same upstream with that issuer's signature.
 """
 
-from collections.abc import Awaitable, Hashable, Mapping
-from typing import NamedTuple, Protocol
+from collections.abc import Awaitable, Callable, Hashable, Mapping
+from typing import NamedTuple, Protocol, TypeAlias
+
+import httpx2
 
 from tokenward.oauth.messages import AccessToken
 from tokenward.remote.clients import Identity
 from tokenward.remote.flow import Flow
 from tokenward.server.model import Authorization
+
+Carrier: TypeAlias = httpx2.AsyncBaseTransport
+"""Takes requests and brings answers, whatever they look like on their way."""
 
 
 class Upstream(Protocol):
@@ -70,6 +76,12 @@ class OurIssuer(NamedTuple):
 def forwards(upstream: Upstream | None) -> bool:
     """Whether callers' own tokens go on to it."""
     return bool(getattr(upstream, "forwards", False))
+
+
+def carrier_for(upstream: Upstream) -> Carrier | None:
+    """What carries its conversation, if it speaks no HTTP."""
+    carrier: Callable[[], Carrier] | None = getattr(upstream, "carrier", None)
+    return None if carrier is None else carrier()
 
 
 def identity_for(upstream: Upstream) -> Identity | None:
