@@ -21,6 +21,20 @@ OPEN_KEY = "bm" + "a" * 25
 PAGE = "https://app.example.com"
 PATH = "/hub/threads.pb.API/GetToken"
 CLIENT_SECRET = "nightly-" + "s" * 40
+SAMPLE_SECRET = "balkweop3jflk9f43lkjs9df2jlght94nzlkv93s"
+"""Of the first example there was; it has a 9, and nobody could ever use it."""
+
+# Keys as @textile/hub wrote them (of the seed 00..1f), and as its forerunner did; with their names.
+NEW_PRIVATE = (
+    "bbaareqaaaebagbafaydqqcikbmga2dqpcaireeyuculbogazdinryhi6d4b2cb576phbbpq5odorrz2lycmwpzgwgcn2"
+    "kdk7dxoimzaskuy3q"
+)
+NEW_PUBLIC = "bbaareiadued3746occ7b24g5ddtuxqezm7snmme3uugv6ho4qzsbevjrxa"
+OLD_PRIVATE = (
+    "bbaareybytxpcujxljqg4tqrijeh737y6xnvsp42u4mhtcivjkitpyvxjl63knmrm3dmf2tlucoo7maibhejvhcmyr3ew"
+    "5yvqtsyeq4q5lug53nvgwiwnrwc5jv2bhhpwaeatse2trgmi5slo4kyjzmcioiov2do5"
+)
+OLD_PUBLIC = "bbaareifwu2zczwgylvgxie456yaqcoitkoezrdwjn3rlbhfqjbzb2xin3u"
 
 SETTINGS = """
 store = "{store}"

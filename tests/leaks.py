@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import quote, quote_from_bytes
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 SHORTEST = 10
 """Bytes; shorter ones would be found by chance."""
@@ -66,6 +67,9 @@ class Ledger:
 
     def private_key(self, name: str, key: Any) -> None:
         """Enter the secret numbers of a key, which are in it however it is written."""
+        if isinstance(key, Ed25519PrivateKey):
+            self.secret(f"the seed of {name}", key.private_bytes_raw())
+            return
         numbers = key.private_numbers()
         for part in ("private_value", "d", "p", "q", "dmp1", "dmq1", "iqmp"):
             if number := getattr(numbers, part, 0):

@@ -71,7 +71,7 @@ def test_nothing_is_found_where_it_is_another_secret(own, tmp_path, way):
     assert own.found() == []
 
 
-@pytest.mark.parametrize("algorithm", ["RS256", "ES256"])
+@pytest.mark.parametrize("algorithm", ["RS256", "ES256", "EdDSA"])
 @pytest.mark.parametrize("encoding", [Encoding.DER, Encoding.PEM])
 def test_a_private_key_is_found_by_its_numbers(own, tmp_path, algorithm, encoding):
     private = SigningKey.generate(algorithm).private

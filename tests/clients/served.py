@@ -30,6 +30,11 @@ MODELS = "https://models.example.com"
 ORDERS = "api://orders"
 ARCHIVE = "https://api.example.com/archive"
 US = "https://tokens.example.com"
+
+# Made as the hosted Hub made them: 16 random bytes, and 24 (docs/howto/be-a-textile-hub.md).
+NOTES = ("bpbhjz4od64roigwoxn52jvxxz4", "bxcuuxtcatg3l2imjwsdronzeah3a7plasijvzgi")
+TRIAL = "ba4tnjmzrduhqgvea4lpg2nlf5y"
+STRANGERS = "brs5smedyhh3ok2jg42hp2w5xoe"
 JWT = "urn:ietf:params:oauth:token-type:jwt"
 TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 
@@ -54,6 +59,10 @@ profile = "ims"
 [issuers.orders]
 url     = "http://127.0.0.1:{port}/oauth2/orders"
 profile = "okta"
+
+[issuers.hub]
+url     = "http://127.0.0.1:{port}/hub"
+profile = "hub"
 
 [callers.people]
 proof    = "jwt"
@@ -96,6 +105,19 @@ proof = "client_secret_jwt"
 secrets = ["${{HMAC}}"]
 audience = ["http://127.0.0.1:{port}/token"]
 
+[callers.notes]
+proof  = "hub_key"
+key    = "{notes}"
+secret = "${{NOTES}}"
+[callers.trial]
+proof       = "hub_key"
+key         = "{trial}"
+development = true
+[callers.strangers]
+proof  = "hub_key"
+key    = "{strangers}"
+secret = "${{NOTES}}"
+
 [tokens.reports]
 audience      = "https://api.example.com/reports"
 scopes        = ["reports:read", "reports:write"]
@@ -122,6 +144,17 @@ from     = "orders"
 audience = "api://returns"
 scopes   = ["such_scope"]
 
+[tokens.threads]
+from     = "hub"
+audience = "threads"
+lifetime = "1h"
+
+[[allow]]
+caller = "notes"
+token  = "threads"
+[[allow]]
+caller = "trial"
+token  = "threads"
 [[allow]]
 caller = "nightly"
 token  = "reports"
@@ -215,7 +248,15 @@ def settings(friend: Issuer, port: int) -> dict[str, str]:
     """The files a server needs to be this one."""
     public = SIGNER.public_key()
     signer = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
-    return {CONFIG: SETTINGS.format(friend=friend.url, port=port, signer=signer)}
+    text = SETTINGS.format(
+        friend=friend.url,
+        port=port,
+        signer=signer,
+        notes=NOTES[0],
+        trial=TRIAL,
+        strangers=STRANGERS,
+    )
+    return {CONFIG: text}
 
 
 def private_jwk() -> dict[str, str]:
@@ -244,4 +285,6 @@ def secrets(ledger: Ledger) -> dict[str, str]:
         ledger.secret(f"the secret of {client_id}", secret)
     ledger.secret(f"the secret of {HMAC[0]}", HMAC[1])
     ledger.secret("the key of signer", private_jwk()["d"])
-    return {name: hashed(secret) for name, (_, secret) in named.items()} | {"HMAC": HMAC[1]}
+    ledger.secret("the secret of notes", NOTES[1])
+    hashes = {name: hashed(secret) for name, (_, secret) in named.items()}
+    return {**hashes, "HMAC": HMAC[1], "NOTES": NOTES[1]}

@@ -161,7 +161,9 @@ def test_a_hub_without_its_extra_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "websockets", None)
     with pytest.raises(ConfigError, match=r"pip install 'tokenward\[server,hub\]'") as wrong:
         loaded(tmp_path)
-    assert [problem.place for problem in wrong.value.problems] == ["issuers.hub.profile"]
+    assert [problem.place for problem in wrong.value.problems] == [
+        "tokenward.toml:9 issuers.hub.profile"
+    ]
     others = settings().replace('profile = "hub"', "")
     (tmp_path / "tokenward.toml").write_text(others)
     assert load(tmp_path / "tokenward.toml", {})
