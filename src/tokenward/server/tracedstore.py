@@ -67,6 +67,10 @@ class _Shelf:
         with self._span("store add"):
             return await self._shelf.add(key, value, until=until)
 
+    async def swap(self, key: str, old: bytes, new: bytes, *, until: float | None) -> bool:
+        with self._span("store swap"):
+            return await self._shelf.swap(key, old, new, until=until)
+
     async def take(self, key: str) -> bytes | None:
         with self._span("store take"):
             return await self._shelf.take(key)

@@ -122,6 +122,58 @@ async def test_what_was_taken_or_dropped_may_be_added_anew(shelf):
     assert await shelf.add("key", b"value", until=None)
 
 
+async def test_swap_says_whether_it_was_so_and_changes_nothing_if_not(shelf, clock):
+    await shelf.put("key", b"first", until=clock.now + 10)
+    assert await shelf.swap("key", b"first", b"second", until=clock.now + 20)
+    assert not await shelf.swap("key", b"first", b"third", until=None)
+    assert await shelf.get("key") == b"second"
+    clock.now += 15
+    assert await shelf.get("key") == b"second"
+    clock.now += 5
+    assert await shelf.get("key") is None
+
+
+@pytest.mark.parametrize("old", [b"", b"val", b"value\0", b"Value", b"\0value"])
+async def test_swap_compares_every_byte(shelf, old):
+    await shelf.put("key", b"value", until=None)
+    assert not await shelf.swap("key", old, b"new", until=None)
+    assert await shelf.swap("key", b"value", bytes(range(256)), until=None)
+    assert await shelf.swap("key", bytes(range(256)), b"", until=None)
+    assert await shelf.swap("key", b"", b"last", until=None)
+    assert await shelf.get("key") == b"last"
+
+
+async def test_swap_finds_nothing_where_nothing_is_or_what_was_has_expired(shelf, clock):
+    assert not await shelf.swap("key", b"", b"new", until=None)
+    await shelf.put("key", b"old", until=clock.now + 10)
+    clock.now += 10
+    assert not await shelf.swap("key", b"old", b"new", until=None)
+    assert await shelf.keys("") == []
+
+
+async def test_of_a_hundred_swappers_one_hears_true(shelf):
+    await shelf.put("key", b"old", until=None)
+    await shelf.put("other", b"old", until=None)
+    heard = await asyncio.gather(
+        *(shelf.swap("key", b"old", str(n).encode(), until=None) for n in range(100))
+    )
+    assert heard.count(True) == 1
+    assert await shelf.get("key") == str(heard.index(True)).encode()
+    assert await shelf.get("other") == b"old"
+
+
+async def test_swaps_and_other_writes_at_once_are_all_done(shelf):
+    for n in range(20):
+        await shelf.put(f"swap {n}", b"old", until=None)
+    done = await asyncio.gather(
+        *(shelf.swap(f"swap {n}", b"old", b"new", until=None) for n in range(20)),
+        *(shelf.add(f"add {n}", b"new", until=None) for n in range(20)),
+        shelf.swap("swap 99", b"old", b"new", until=None),
+    )
+    assert done == [True] * 40 + [False]
+    assert len(await shelf.keys("swap ")) == len(await shelf.keys("add ")) == 20
+
+
 async def test_take_gives_once(shelf):
     await shelf.put("code", b"grant", until=None)
     assert await shelf.take("code") == b"grant"

@@ -67,6 +67,10 @@ class Shelf(Protocol):
         """Keep this if nothing is there, and say so: of a hundred at once, one hears ``True``."""
         ...
 
+    async def swap(self, key: str, old: bytes, new: bytes, *, until: float | None) -> bool:
+        """Keep ``new`` if ``old`` is there, and say so: of a hundred at once, one hears ``True``."""
+        ...
+
     async def take(self, key: str) -> bytes | None:
         """Get and forget in one step: of two takers, one gets nothing."""
         ...
@@ -263,8 +267,7 @@ def open_store(url: str, clock: Clock) -> Store:
     * ``postgresql://user:password@host:5432/database?sslmode=verify-full`` is a database, with
       whatever parameters libpq has; what is special in a name or a password is %-encoded.
 
-    Raises ``WrongStore`` for any other. The text never repeats what follows the scheme: URLs of
-    databases contain passwords.
+    Raises ``WrongStore`` for any other, and never repeats it: URLs contain passwords.
     """
     scheme, colon, rest = url.partition(":")
     kind = _KINDS.get(scheme.lower()) if colon else None

@@ -110,6 +110,13 @@ class _Shelf:
         self._kept.put(key, value, until)
         return True
 
+    async def swap(self, key: str, old: bytes, new: bytes, *, until: float | None) -> bool:
+        self._tally.writes += 1
+        if self._kept.get(key) != old:
+            return False
+        self._kept.put(key, new, until)
+        return True
+
     async def take(self, key: str) -> bytes | None:
         self._tally.writes += 1
         value = self._kept.get(key)

@@ -53,6 +53,11 @@ if it then return 0 end
 redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
 return 1
 """
+_SWAP = f"""{_FOUND}
+if not it or string.sub(it, 9) ~= ARGV[2] then return 0 end
+redis.call('SET', KEYS[1], ARGV[3], 'PX', ARGV[4])
+return 1
+"""
 _TAKE = f"""{_FOUND}
 redis.call('DEL', KEYS[1])
 return it
@@ -139,6 +144,7 @@ class _Shelf:
         self._clock = clock
         self._space = space
         self._adding = client.register_script(_ADD)
+        self._swapping = client.register_script(_SWAP)
         self._taking = client.register_script(_TAKE)
 
     async def put(self, key: str, value: bytes, *, until: float | None) -> None:
@@ -163,6 +169,12 @@ class _Shelf:
         # What is too late is kept for a moment, so that it is not there for the next either.
         it = [now, _kept(value, until), left or 1]
         return bool(await self._redis.asked(self._adding, [self._name(key)], it))
+
+    async def swap(self, key: str, old: bytes, new: bytes, *, until: float | None) -> bool:
+        """As far as Redis remembers."""
+        now, left = _time.pack(self._clock()), self._left(until)
+        it = [now, old, _kept(new, until), left or 1]
+        return bool(await self._redis.asked(self._swapping, [self._name(key)], it))
 
     async def take(self, key: str) -> bytes | None:
         now = _time.pack(self._clock())

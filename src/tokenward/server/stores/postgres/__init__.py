@@ -203,6 +203,11 @@ class _Shelf:
         added: bool = await self._write(_SHELF, "add", key, thing=value, until=until)
         return added
 
+    async def swap(self, key: str, old: bytes, new: bytes, *, until: float | None) -> bool:
+        # What was there goes where a rotation has its answer.
+        swapped: bool = await self._write(_SHELF, "swap", key, thing=new, replay=old, until=until)
+        return swapped
+
     async def take(self, key: str) -> bytes | None:
         taken: bytes | None = await self._write(_SHELF, "take", key)
         return taken

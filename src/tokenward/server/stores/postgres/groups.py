@@ -59,7 +59,12 @@ class Groups:
 
     async def write(self, wire: Wire, group: list[Job]) -> None:
         """Do all of it in one transaction or, where somebody spoils that, in several."""
-        await self._write(wire, sorted(group, key=lambda job: job.order))
+        ordered = sorted(group, key=lambda job: job.order)
+        if together := [job for job in ordered if job.work != "swap"]:
+            await self._write(wire, together)
+        for job in ordered:
+            if job.work == "swap":
+                await self._swap(wire, job)
         self._unpurged += len(group)
         if self._unpurged >= _PURGE_EVERY:
             self._unpurged = 0
@@ -95,6 +100,17 @@ class Groups:
             for part in _parts(wire, group, spoiled):
                 await self._write(wire, part)
             return
+
+    async def _swap(self, wire: Wire, job: Job) -> None:
+        key, _, new, old, until, _ = job.what
+        what = (key, old, new, number(until), number(self._clock()))
+        try:
+            swapped = (await wire.ask(schema.SWAP, *what)).ntuples == 1
+        except Refused as refusal:
+            _parts(wire, [job], refusal)
+            return
+        self.commits += swapped
+        job.tell(swapped)
 
     async def _read(self, wire: Wire, question: str, jobs: list[Job]) -> None:
         keys = sorted({key for job in jobs for key in job.what})

@@ -173,6 +173,11 @@ _VERSIONS = (
 """What brings the tables from each version to the next."""
 
 WRITE = "SELECT * FROM tokenward_write_1($1, $2, $3, $4, $5, $6, $7, $8)"
+# By itself, for the function was there before it: its kind is rare, and no group waits for it.
+SWAP = (
+    "UPDATE tokenward_shelf SET value = $3, until = $4::float8"
+    " WHERE key = $1::text AND value = $2 AND until > $5::float8 RETURNING key"
+)
 GET = "SELECT key, value FROM tokenward_shelf WHERE key = ANY($1::text[]) AND until > $2::float8"
 LOOK = (
     "SELECT key, value FROM tokenward_chains"

@@ -116,6 +116,17 @@ class _Shelf:
 
         return await self._commits.write(work)
 
+    async def swap(self, key: str, old: bytes, new: bytes, *, until: float | None) -> bool:
+        def work(db: Connection, now: float) -> bool:
+            swapped = db.execute(
+                "UPDATE shelf SET value = :new, until = :until"
+                " WHERE key = :key AND value = :old AND until > :now",
+                {"key": key, "old": old, "new": new, "until": _time(until), "now": now},
+            )
+            return swapped.rowcount == 1
+
+        return await self._commits.write(work)
+
     async def take(self, key: str) -> bytes | None:
         def work(db: Connection, now: float) -> bytes | None:
             row = db.execute(
