@@ -7,6 +7,7 @@ serves threads, tasks, and the server when it is itself somebody's client.
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from http import HTTPStatus
 from typing import Self
 from urllib.parse import quote_plus, urlencode
 
@@ -62,6 +63,9 @@ class TokenEndpoint:
     challenge_url: str = ""
     """Where we are asked whose key ours is; known once the issuer's metadata is."""
 
+    revocation_url: str = ""
+    """Where tokens are revoked (RFC 7009); known once the issuer's metadata is."""
+
     def __post_init__(self) -> None:
         if not self.url and not self.issuer:
             raise ValueError("a token endpoint needs a url or an issuer")
@@ -88,8 +92,12 @@ class TokenEndpoint:
         if self.url:
             return self
         metadata = yield from discover(self.issuer)
-        url, challenge_url = metadata.need("token_endpoint"), metadata.key_challenge_endpoint
-        return replace(self, url=url, challenge_url=challenge_url)
+        return replace(
+            self,
+            url=metadata.need("token_endpoint"),
+            challenge_url=metadata.key_challenge_endpoint,
+            revocation_url=self.revocation_url or metadata.revocation_endpoint,
+        )
 
     def client_credentials(
         self, scope: Scope | str = "", *, audience: Several = "", resource: Several = "", now: float
@@ -154,12 +162,24 @@ class TokenEndpoint:
         usable: frozenset[str] = frozenset(),
     ) -> Flow[AccessToken]:
         here = yield from self.located()
+        answer = yield from here.answered([*form, ("scope", str(scope))], now=now)
+        try:
+            token = AccessToken.parse(answer, now=now, asked=scope)
+            return _as_issued(token, answer.get("issued_token_type"), usable)
+        except ValueError as fault:
+            raise TokenError(here.unusable(fault), status=200) from None
+
+    def answered(
+        self, form: list[tuple[str, str]], *, to: str = "", now: float
+    ) -> Flow[dict[str, object]]:
+        """The JSON object that answers this form, in which we say who we are; ``TokenError``
+        instead. ``to``: another endpoint of the same server than the token endpoint."""
         header = self.credentials.header()
-        ours = self.credentials.fields(self.issuer or here.url, now=now)
-        form = [*form, ("scope", str(scope)), *ours.items(), *self.parameters]
+        ours = self.credentials.fields(self.issuer or self.url, now=now)
+        form = [*form, *ours.items(), *self.parameters]
         response = yield httpx2.Request(
             "POST",
-            here.url,
+            to or self.url,
             headers={
                 **header,
                 "Accept": "application/json",
@@ -167,23 +187,26 @@ class TokenEndpoint:
             },
             content=urlencode([pair for pair in form if pair[1]]).encode(),
         )
+        if to and response.status_code == HTTPStatus.OK:
+            return {}  # where no token comes from, nobody has to say anything (RFC 7009 §2.2)
         try:
-            answer = json_object(response)
+            return json_object(response)
         except RemoteError as fault:
             hidden = [value for name, value in form if name in _SECRETS]
             hidden += [self.credentials.client_secret, *header.values()]
             if _repeats(fault.code, hidden):
                 fault.code = ""
             raise TokenError.of(fault, description=_description(response, hidden)) from None
-        try:
-            token = AccessToken.parse(answer, now=now, asked=scope)
-            return _as_issued(token, answer.get("issued_token_type"), usable)
-        except ValueError as fault:
-            reason = f"{_host(here.url)} answered 200, but with no usable token: {fault}"
-            raise TokenError(reason, status=200) from None
+
+    def unusable(self, fault: ValueError) -> str:
+        """What there is to say about an answer that is no token."""
+        return f"{httpx2.URL(self.url).host} answered 200, but with no usable token: {fault}"
 
 
-_SECRETS = frozenset({"subject_token", "actor_token", "assertion", "client_assertion"})
+_SECRETS = frozenset(
+    {"subject_token", "actor_token", "assertion", "client_assertion", "refresh_token", "token"}
+    | {"code", "code_verifier"}
+)
 
 
 def _scope(scope: Scope | str) -> Scope:
@@ -220,7 +243,3 @@ def _repeats(said: str, hidden: Iterable[str]) -> bool:
     """Whether something secret that was sent is in it."""
     bare = [secret.removeprefix("Basic ") for secret in hidden if secret]
     return any(secret in said or quote_plus(secret) in said for secret in bare)
-
-
-def _host(url: str) -> str:
-    return httpx2.URL(url).host

@@ -9,13 +9,12 @@ import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
-from typing import Literal, Self
+from typing import Literal, Self, TypeVar
 
 from tokenward.client.credentials import ASSERTION_LIFETIME, Credentials
 from tokenward.client.flows import TokenEndpoint
 from tokenward.jose.keys import SigningKey
 from tokenward.jose.registered import registered_key
-from tokenward.oauth.messages import AccessToken
 from tokenward.oauth.presented import ASSERTION, BASIC, JWT_BEARER_ASSERTION, NONE, POST
 from tokenward.remote.clients import Identity
 from tokenward.remote.discovery import check_url
@@ -38,7 +37,9 @@ _CONTROL = re.compile(r"[\x00-\x1F\x7F]")
 # RFC 3986 §4.3: absolute-URI = scheme ":" hier-part [ "?" query ]
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[\x21\x22\x24-\x7E]+")
 
-Ask = Callable[[TokenEndpoint], Flow[AccessToken]]
+T = TypeVar("T")
+
+Ask = Callable[[TokenEndpoint], Flow[T]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,7 +179,7 @@ class Registration:
         object.__setattr__(signed, "_signer", issuer)
         return signed
 
-    def asked(self, ask: Ask, *, now: float) -> Flow[AccessToken]:
+    def asked(self, ask: Ask[T], *, now: float) -> Flow[T]:
         """Ask for a token, and before that, once an hour, where to ask."""
         here = self._remembered(now)
         if here is None:

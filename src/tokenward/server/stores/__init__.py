@@ -68,7 +68,7 @@ class Shelf(Protocol):
         ...
 
     async def swap(self, key: str, old: bytes, new: bytes, *, until: float | None) -> bool:
-        """Keep ``new`` if ``old`` is there, and say so: of a hundred at once, one hears ``True``."""
+        """Keep ``new`` if ``old`` is there, and say so: of a hundred at once, one hears so."""
         ...
 
     async def take(self, key: str) -> bytes | None:
