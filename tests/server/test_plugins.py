@@ -55,7 +55,7 @@ def test_somebody_elses_class_is_named_with_its_module(foreign):
         ("upstream", "clientcredentials", "no such upstream", 'mean "client_credentials"?'),
         ("profile", "oktaa", "there is no such profile", 'did you mean "okta"?'),
         ("profile", "hubb", "there is no such profile", 'did you mean "hub"?'),
-        ("upstream", "refresh_token", "comes with a later version", "client_credentials"),
+        ("upstream", "refreshtoken", "no such upstream", 'mean "refresh_token"?'),
         ("grant", "refresh_token", "comes with a later version", "token_exchange"),
         ("upstream", "acme_nowhere:Thing", "cannot be imported: No module named", ""),
         ("upstream", "acme_plugins:Nothing", "has no class Nothing", ""),

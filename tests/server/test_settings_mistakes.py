@@ -158,6 +158,8 @@ PLAIN = 'token = "plain"'
 READERS = 'introspectors = ["reader"]'
 OTHER_TOKEN = '[tokens.other]\nupstream = "client_credentials"\nissuer = "https://x.example.com"\n'
 OTHER_TOKEN += 'client_id = "us"\nclient_secret = "${SECRET}"\n'
+LASTING = '[tokens.x]\nupstream = "refresh_token"\ntoken_endpoint = "https://x.example/token"\n'
+LASTING += 'client_id = "us"\nauth = "none"\nrefresh_token = "${SECRET}"\n'
 OTHER_PEOPLE = f'[callers.other]\nproof = "jwt"\n{AUTH0}\n'
 
 ERRORS = [
@@ -443,7 +445,17 @@ ERRORS = [
     (after(ITWIN, 'auth = "basic"'), "tokens.itwin.auth", 'must be one of "client_secret_basic"'),
     (after(ITWIN, 'token_endpoint = "https://x.example.com"'), "tokens.itwin", "exactly one of"),
     (add('[tokens.x]\nupstream = "client_credential"'), "x.upstream", 'mean "client_credentials"?'),
-    (add('[tokens.x]\nupstream = "refresh_token"'), "tokens.x.upstream", "comes with a later"),
+    (add(LASTING + 'revocation = "x"'), "tokens.x.revocation", '"revocation_endpoint"?'),
+    (add(LASTING.replace("refresh_token =", "#")), "tokens.x.refresh_token", "is missing"),
+    (add(LASTING.replace("${SECRET}", "")), "tokens.x.refresh_token", "is empty"),
+    (add(LASTING.replace("${SECRET}", "a\u00e9")), "tokens.x.refresh_token", "characters"),
+    (add(LASTING.replace("client_id", "#")), "tokens.x.client_id", "is missing"),
+    (add(LASTING.replace('"us"', '""')), "tokens.x.client_id", "is empty"),
+    (add(LASTING + 'revocation_endpoint = "http://x.example"'), "tokens.x", "must be https"),
+    (add(LASTING + 'revocation_endpoint = "/revoke"'), "tokens.x", "must start with https"),
+    (add(LASTING + 'lifetime = "5m"'), "tokens.x.lifetime", "is for tokens of ours"),
+    (add(LASTING + 'parameters = { refresh_token = "x" }'), "tokens.x", "has its own meaning"),
+    (add(LASTING + 'issuer = "https://x.example"'), "tokens.x", "exactly one of"),
     (add("[tokens.x]\nupstream = 3"), "tokens.x.upstream", "must be a name, not a number"),
     # rules
     ((ROBOTS, 'name = "people"'), "allow[2].name", "is the name of rule 1 already"),

@@ -20,7 +20,7 @@ from tokenward.server.broker import Broker
 from tokenward.server.forgetting import Forgetting, forget
 from tokenward.server.model import NOBODY, Authorization, Caller, Grant
 from tokenward.server.seal import Seal
-from tokenward.server.sharing import SHELF, Sharing, _canonical
+from tokenward.server.sharing import SHELF, Sharing, canonical
 from tokenward.server.stores import StoreUnavailable, open_store
 from tokenward.server.upstreams.client_credentials import ClientCredentials
 
@@ -387,18 +387,18 @@ class Key:
     ],
 )
 def test_what_is_different_has_different_names(one, other):
-    assert _canonical(one) != _canonical(other)
+    assert canonical(one) != canonical(other)
 
 
 def test_what_is_the_same_has_the_same_name_in_whatever_order():
     many = [str(n) for n in range(100)]
-    assert _canonical(frozenset(many)) == _canonical(frozenset(reversed(many)))
-    assert _canonical({"a": 1, "b": 2}) == _canonical({"b": 2, "a": 1})
+    assert canonical(frozenset(many)) == canonical(frozenset(reversed(many)))
+    assert canonical({"a": 1, "b": 2}) == canonical({"b": 2, "a": 1})
     it = ClientCredentials(token_endpoint="https://x.example.com", client_id="a", client_secret="b")
-    assert _canonical(it) == _canonical(replace(it))
+    assert canonical(it) == canonical(replace(it))
 
 
 @pytest.mark.parametrize("nameless", [object(), (object(),), Key, lambda: 0])
 def test_what_has_no_name_everywhere_is_not_shared(nameless):
     with pytest.raises(TypeError):
-        _canonical(nameless)
+        canonical(nameless)

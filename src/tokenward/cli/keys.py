@@ -63,8 +63,8 @@ def keys(
     "--now" does not wait, so that whoever verifies with a set it fetched before refuses new tokens
     until it fetches another. "revoke" takes a key out of the published set: what it signed is not
     believed any more by anybody who fetches the set, nor by introspection. "reseal" seals the keys
-    in the store anew, and the lists of registered clients and API keys, with the first of several
-    encryption keys.
+    in the store anew, the lists of registered clients and API keys, and the stored grants, with
+    the first of several encryption keys.
 
     Running servers know within 30 seconds. Ends with 1 if nothing could be done.
     """
@@ -190,10 +190,12 @@ def _revoke(settings: "Settings", names: list[str], kid: str, *, json: bool) -> 
 def _reseal(settings: "Settings", names: list[str], *, json: bool) -> None:
     from tokenward.server.apikeys import reseal as reseal_keys  # noqa: PLC0415
     from tokenward.server.directory import reseal  # noqa: PLC0415
+    from tokenward.server.offline.safe import reseal as reseal_grants  # noqa: PLC0415
 
     async def seal_anew(ring: "KeyRing", _: "dict[str, Periods]") -> int:
         algorithms = {name: settings.issuers[name].algorithm for name in names}
         lists = await reseal(ring.shelf, ring.seal) + await reseal_keys(ring.shelf, ring.seal)
+        lists += await reseal_grants(ring.shelf, ring.seal)
         return lists + sum([await ring.reseal(name, it) for name, it in algorithms.items()])
 
     number = _with(settings, seal_anew, json=json)

@@ -26,12 +26,19 @@ async def tried(
     from tokenward.remote.clients import open_async_client  # noqa: PLC0415
     from tokenward.remote.fetch import RemoteError, arun  # noqa: PLC0415
     from tokenward.server.app import policy  # noqa: PLC0415
-    from tokenward.server.upstreams import carrier_for, forwards, identity_for  # noqa: PLC0415
+    from tokenward.server.upstreams import (  # noqa: PLC0415
+        Lasts,
+        carrier_for,
+        forwards,
+        identity_for,
+    )
 
     token_settings = settings.tokens[name]
     upstream: Any = token_settings.upstream
     if forwards(upstream):
         return "was not tried: it wants a token of a caller's"
+    if isinstance(upstream, Lasts):
+        return "was not tried: its refresh token is shown by the running server alone"
     if token_settings.signs:
         return f"was not tried: issuers.{token_settings.signs} signs for it while the server runs"
     trial = policy(settings).trial(name)

@@ -17,7 +17,7 @@ from tokenward.remote.flow import Flow
 REFRESH_TOKEN = "refresh_token"
 
 # RFC 6749 §A.17: refresh-token = 1*VSCHAR
-_WRITTEN = re.compile(r"[\x20-\x7E]+")
+WRITTEN = re.compile(r"[\x20-\x7E]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +37,7 @@ class Lasting:
     ) -> "Lasting":
         """Read a token response (RFC 6749 §5.1) for all that it is worth."""
         given = answer.get(REFRESH_TOKEN)
-        good = isinstance(given, str) and len(given) <= LONGEST_TOKEN and _WRITTEN.fullmatch(given)
+        good = isinstance(given, str) and len(given) <= LONGEST_TOKEN and WRITTEN.fullmatch(given)
         kept = str(given) if good else ""
         try:
             token = AccessToken.parse(answer, now=now, asked=asked)

@@ -93,7 +93,8 @@ class Server:
             http=self.http,
             connect=self.watchers.client,
             clock=self.clock,
-            seal=None if self.alone else lambda: seal(self.settings, self.store),
+            seal=lambda: seal(self.settings, self.store),
+            alone=self.alone,
             heard=self.meter.upstream,
         )
 
@@ -260,7 +261,7 @@ class Server:
     def _source(self, token: TokenSettings, rings: Mapping[str, Ring]) -> Source:
         """Who makes this token: our mint, or a broker of somebody else's."""
         if token.upstream is not None:
-            return self.theirs.broker(token, token.upstream)
+            return self.theirs.source(token, token.upstream)
         issuer = self.settings.issuers[token.issuer]
         profile, ring = issuer.profile, rings[token.issuer]
         return Mint(

@@ -6,7 +6,7 @@ less: the upstream if it fails whatever is asked, else that one thing that fails
 
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass, field
 from pathlib import Path
 from traceback import extract_tb
@@ -15,6 +15,7 @@ from typing import Literal, TypeAlias
 import httpx2
 
 from tokenward.clock import Clock
+from tokenward.oauth.messages import AccessToken
 from tokenward.remote.fetch import RemoteError, arun
 from tokenward.server.breaker import Breaker
 from tokenward.server.latency import Latency
@@ -37,6 +38,9 @@ _OURS = {
 _log = logging.getLogger("tokenward.server.broker")
 
 Judge = Callable[[Asked, Authorization], Held | Failure]
+
+Carry = Callable[[Hashable, Authorization, float, float], Awaitable[AccessToken]]
+"""(key, authorization, now, seconds) -> what one question brought, if it is kept on the way."""
 
 End: TypeAlias = Literal["fetched", "errors", "refused"]
 """How a question ends, by the names of what is counted."""
@@ -97,6 +101,9 @@ class Asking:
     clock: Clock
     ticks: Callable[[], float]
     heard: Heard = field(default=nobody, repr=False)
+    carry: Carry | None = field(default=None, repr=False)
+    """Who asks, if not we by the upstream's own flow."""
+
     breaker: Breaker = field(init=False)
     _faults: OrderedDict[Hashable, Breaker] = field(
         default_factory=OrderedDict, init=False, repr=False
@@ -151,8 +158,11 @@ class Asking:
             # Lives are counted from before the question: an answer may be long on its way.
             wall, steady = self.clock(), self.ticks()
             self.counters.asked += 1
-            flow = self.upstream.flow(authorization, now=wall)
-            token = await arun(flow, self.http, deadline=seconds)
+            if self.carry is not None:
+                token = await self.carry(key, authorization, wall, seconds)
+            else:
+                flow = self.upstream.flow(authorization, now=wall)
+                token = await arun(flow, self.http, deadline=seconds)
             return Asked(token=token, wall=wall, steady=steady)
 
         try:

@@ -24,7 +24,7 @@ from tokenward.server.breaker import State
 from tokenward.server.model import Authorization
 from tokenward.server.patience import Patience
 from tokenward.server.remembered import SHORTEST_LIFE, Asked, Failure, Held
-from tokenward.server.sharing import Sharing
+from tokenward.server.sharing import Shared
 from tokenward.server.upstreams import Upstream
 
 REST = 5.0
@@ -69,7 +69,7 @@ class Broker:
     own: bool = False
     """Whether ``http`` is for this one alone, and closed with it."""
 
-    sharing: Sharing | None = None
+    sharing: Shared | None = None
     """With whom tokens are shared besides those who ask this process; nobody unless said."""
 
     heard: Heard = field(default=nobody, repr=False)
@@ -94,6 +94,7 @@ class Broker:
             clock=self.clock,
             ticks=self.ticks,
             heard=self.heard,
+            carry=getattr(self.sharing, "carry", None),
         )
 
     @property
@@ -101,13 +102,17 @@ class Broker:
         """Whether the upstream is asked: ``closed`` (yes), ``open`` (no), ``half-open`` (once)."""
         return self._upstream.breaker.state
 
-    async def issue(self, authorization: Authorization) -> AccessToken:
-        """The token authorized, or one that may do less; raises ``TemporarilyUnavailable``."""
+    async def issue(self, authorization: Authorization, key: Hashable | None = None) -> AccessToken:
+        """The token authorized, or one that may do less; raises ``TemporarilyUnavailable``.
+
+        ``key``: what it is shared by, if the upstream alone cannot say that.
+        """
         if authorization.grant.certificate:
             raise TargetNotAllowed(
                 "this token cannot be bound to a certificate", detail="it is somebody else's"
             )
-        key = self.upstream.shared_by(authorization)
+        if key is None:
+            key = self.upstream.shared_by(authorization)
         held = self._held.get(key)
         if held is None:
             outcome = await self._outcome(key, authorization)
@@ -135,6 +140,8 @@ class Broker:
             for task in asking:
                 task.cancel()
             await asyncio.wait(asking)
+        if self.sharing is not None:
+            await self.sharing.close()
         if self.own:
             await self.http.aclose()
 

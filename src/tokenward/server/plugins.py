@@ -40,6 +40,7 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "github_app": f"{_HERE}.upstreams.github_app:GithubApp",
         "textile_hub": f"{_HERE}.upstreams.textile_hub:TextileHub",
         "static": f"{_HERE}.upstreams.static:Static",
+        "refresh_token": f"{_HERE}.upstreams.refresh_token:RefreshToken",
     },
     PROFILE: {
         "rfc9068": f"{_HERE}.profiles.rfc9068:Rfc9068",
@@ -68,7 +69,7 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
 
 LATER: Mapping[str, frozenset[str]] = {
     PROOF: frozenset(),
-    UPSTREAM: frozenset({"refresh_token"}),
+    UPSTREAM: frozenset(),
     PROFILE: frozenset(),
     SIGNER: frozenset(),
     GRANT: frozenset({"authorization_code", "refresh_token", "device_code"}),

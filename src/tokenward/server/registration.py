@@ -31,7 +31,7 @@ METHODS = (BASIC, POST, ASSERTION, TLS, NONE)
 # Parameters that have settings of their own, or that nobody may say twice (RFC 6749 §3.2).
 _OURS = re.compile(
     r"grant_type|scope|audience|resource|assertion|client_(id|secret|assertion(_type)?)"
-    r"|(subject|actor)_token(_type)?|requested_token_type"
+    r"|(subject|actor)_token(_type)?|requested_token_type|refresh_token|token(_type_hint)?"
 )
 _CONTROL = re.compile(r"[\x00-\x1F\x7F]")
 # RFC 3986 §4.3: absolute-URI = scheme ":" hier-part [ "?" query ]

@@ -5,10 +5,13 @@ whichever says that more time has passed is believed.
 """
 
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any, Self
 
-from tokenward.oauth.errors import TemporarilyUnavailable
+from tokenward.oauth.errors import OAuthError, TemporarilyUnavailable
 from tokenward.oauth.messages import AccessToken
+from tokenward.oauth.scope import Scope
 from tokenward.server.patience import LONGEST_PAUSE
 
 SHORTEST_LIFE = 5.0
@@ -25,6 +28,30 @@ class Asked:
     token: AccessToken
     wall: float
     steady: float
+
+    def to_json(self) -> dict[str, object]:
+        """All of it but the age by a clock that no other process has; seal it."""
+        token = self.token
+        return {
+            "asked": self.wall,
+            "token": token.value,
+            "expires_at": token.expires_at,
+            "scope": token.scope.text,
+            "token_type": token.token_type,
+            "types": sorted(token.types),
+        }
+
+    @classmethod
+    def from_json(cls, said: Mapping[str, Any]) -> Self:
+        """What ``to_json`` made; raises ``KeyError`` and ``ValueError`` for anything else."""
+        token = AccessToken(
+            value=said["token"],
+            expires_at=float(said["expires_at"]),
+            scope=Scope.parse(said["scope"]),
+            token_type=said["token_type"],
+            types=frozenset(said["types"]),
+        )
+        return cls(token=token, wall=float(said["asked"]), steady=0.0)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -72,8 +99,13 @@ class Failure:
     asked: bool = True
     """Whether anybody was asked at all."""
 
-    def told(self) -> TemporarilyUnavailable:
+    error: Callable[[], OAuthError] | None = field(default=None, repr=False)
+    """What callers hear where it is no use to come again, made for each."""
+
+    def told(self) -> OAuthError:
         """An error of one's own: an exception that a crowd raises grows a long tail."""
+        if self.error is not None:
+            return self.error()
         seconds = math.ceil(min(self.retry_after, LONGEST_PAUSE)) or 5
         return TemporarilyUnavailable(
             "the upstream gave no token", detail=self.detail, retry_after=seconds

@@ -15,6 +15,7 @@ from tokenward.server.app import Server
 from tokenward.server.asgi import Front
 from tokenward.server.seal import KEY_BYTES
 from tokenward.server.settings import ConfigError, Problem, Settings
+from tokenward.server.upstreams import Lasts
 
 FAREWELL = 60.0
 """Seconds after which nobody is under way any more who began under former settings."""
@@ -96,6 +97,7 @@ def _heir(former: Server, settings: Settings) -> Server:
             for name, broker in former.theirs.brokers.items()
             if name in settings.tokens and settings.tokens[name] == before.tokens[name]
             if not before.tokens[name].signs  # whose keys this server would not see change
+            if not isinstance(before.tokens[name].upstream, Lasts)  # who seal what they keep
         }
     return heir
 

@@ -14,11 +14,9 @@ import time
 from collections.abc import Awaitable, Callable, Hashable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, fields, is_dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from tokenward.clock import Clock
-from tokenward.oauth.messages import AccessToken
-from tokenward.oauth.scope import Scope
 from tokenward.server.remembered import LONGEST_MEMORY, Asked, Failure, Held
 from tokenward.server.seal import Seal, SealBroken
 from tokenward.server.stores import Leases, Shelf, StoreUnavailable
@@ -48,6 +46,25 @@ Usable = Callable[[Asked], Held | None]
 Ask = Callable[[float], Awaitable[Outcome]]
 
 
+class Shared(Protocol):
+    """What the processes have in common about one token."""
+
+    def place(self, key: Hashable) -> Any:
+        """Where it is; ``None`` if they do not share it."""
+        ...
+
+    async def outcome(self, place: Any, *, usable: Usable, ask: Ask, deadline: float) -> Outcome:
+        """What another process has got, or what comes of asking when it is our turn.
+
+        ``ask`` is told the seconds it has, as many of the ``deadline``'s as are left.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Bring to an end what is under way."""
+        ...
+
+
 @dataclass(slots=True, kw_only=True)
 class Sharing:
     """What the processes have in common about one token."""
@@ -68,7 +85,7 @@ class Sharing:
     def place(self, key: Hashable) -> str | None:
         """Where the token of this key is; ``None`` if it cannot be named in all processes."""
         try:
-            named = _canonical((_VERSION, self.token, self.upstream, key))
+            named = canonical((_VERSION, self.token, self.upstream, key))
         except TypeError:
             return None
         return f"{SHELF}{self.token}/{self.seal.mark(named)}"
@@ -97,6 +114,9 @@ class Sharing:
             with suppress(StoreUnavailable, TimeoutError):
                 async with asyncio.timeout(TO_ANSWER):
                     await self.leases.release(place, found)
+
+    async def close(self) -> None:
+        """Nothing is under way."""
 
     async def _found_or_ours(self, place: str, usable: Usable, until: float) -> Outcome | int:
         """What is there, once it is; or the number of our lease to get it."""
@@ -131,16 +151,8 @@ class Sharing:
         return usable(Asked(token=asked.token, wall=asked.wall, steady=self.ticks() - age))
 
     async def _put(self, place: str, held: Held) -> None:
-        token = held.token
-        said = {
-            "version": _VERSION,
-            "asked": held.wall,
-            "token": token.value,
-            "expires_at": token.expires_at,
-            "scope": token.scope.text,
-            "token_type": token.token_type,
-            "types": sorted(token.types),
-        }
+        asked = Asked(token=held.token, wall=held.wall, steady=held.steady)
+        said = {"version": _VERSION, **asked.to_json()}
         until = held.wall + min(held.life, LONGEST_MEMORY)
         with suppress(StoreUnavailable, TimeoutError):
             async with asyncio.timeout(TO_ANSWER):
@@ -157,21 +169,12 @@ class Sharing:
 def opened(seal: Seal, place: str, sealed: bytes) -> Asked | None:
     """What somebody put there; ``None`` if it is not what we put there."""
     try:
-        said = json.loads(seal.open(sealed, place))
-        token = AccessToken(
-            value=said["token"],
-            expires_at=float(said["expires_at"]),
-            scope=Scope.parse(said["scope"]),
-            token_type=said["token_type"],
-            types=frozenset(said["types"]),
-        )
-        wall = float(said["asked"])
+        return Asked.from_json(json.loads(seal.open(sealed, place)))
     except (SealBroken, KeyError, ValueError):
         return None
-    return Asked(token=token, wall=wall, steady=0.0)
 
 
-def _canonical(it: Any) -> bytes:
+def canonical(it: Any) -> bytes:
     """The same bytes for the same thing in every process; ``TypeError`` where that is not known."""
     match it:
         case None | bool() | int() | float():
@@ -181,14 +184,14 @@ def _canonical(it: Any) -> bytes:
         case bytes():
             said = it
         case tuple() | list():
-            said = b"".join(map(_canonical, it))
+            said = b"".join(map(canonical, it))
         case frozenset() | set():
-            said = b"".join(sorted(map(_canonical, it)))
+            said = b"".join(sorted(map(canonical, it)))
         case Mapping():
-            said = b"".join(sorted(_canonical(pair) for pair in it.items()))
+            said = b"".join(sorted(canonical(pair) for pair in it.items()))
         case _ if is_dataclass(it) and not isinstance(it, type):
             kept = [(one.name, getattr(it, one.name)) for one in fields(it) if one.init]
-            said = _canonical([type(it).__module__, type(it).__qualname__, *kept])
+            said = canonical([type(it).__module__, type(it).__qualname__, *kept])
         case _:
             raise TypeError
     kind = type(it).__name__.encode()

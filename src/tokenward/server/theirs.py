@@ -10,12 +10,17 @@ from tokenward.remote.clients import Identity
 from tokenward.server.asking import Heard, nobody
 from tokenward.server.broker import Broker
 from tokenward.server.forgetting import Forgetting
+from tokenward.server.issuance import Source
+from tokenward.server.offline.people import Connected, People
+from tokenward.server.offline.refreshing import Refreshing
+from tokenward.server.offline.safe import Safe
 from tokenward.server.seal import Seal
 from tokenward.server.settings import IssuerSettings, TokenSettings
-from tokenward.server.sharing import Sharing
+from tokenward.server.sharing import Shared, Sharing
 from tokenward.server.stores import Shelf, Store
 from tokenward.server.upstreams import (
     Carrier,
+    Lasts,
     OurIssuer,
     Signer,
     Upstream,
@@ -35,8 +40,11 @@ class Theirs:
     """The way to those that want to see a certificate of ours, or that speak no HTTP."""
 
     clock: Clock
-    seal: Callable[[], Seal] | None = field(repr=False)
-    """What other processes share with us, if they see what we keep."""
+    seal: Callable[[], Seal] = field(repr=False)
+    """With what they keep is sealed."""
+
+    alone: bool = False
+    """Whether no other process sees what we keep."""
 
     heard: Callable[[str], Heard] = lambda _: nobody
     """By the name of a token: who wants to know how questions to its upstream end."""
@@ -50,19 +58,48 @@ class Theirs:
     issuers: Mapping[str, OurIssuer] = field(default_factory=dict)
     """Those of ours that sign for us, by name."""
 
+    refreshing: dict[str, Refreshing] = field(default_factory=dict)
+    """What keeps the grants of those that are asked with a refresh token, by name."""
+
     _forgetting: Forgetting | None = None
+    _safe: Safe | None = None
+
+    @property
+    def people(self) -> People:
+        """The accounts that people have connected."""
+        return People(safe=self._opened(), refreshing=self.refreshing)
 
     def sign_as(self, issuers: Mapping[str, IssuerSettings], rings: Mapping[str, Signer]) -> None:
         """Let these issuers of ours sign for us, where an upstream believes them."""
         self.issuers = {name: OurIssuer(it.url, rings[name]) for name, it in issuers.items()}
 
-    def broker(self, token: TokenSettings, upstream: Upstream) -> Broker:
+    def source(self, token: TokenSettings, upstream: Upstream) -> Source:
         """The source of this token."""
-        if (carried := self.carried.get(token.name)) is not None:
-            self.brokers[token.name] = carried
-            return carried
-        sharing = None
-        if self.seal is not None:
+        broker = self.carried.get(token.name) or self._broker(token, upstream)
+        self.brokers[token.name] = broker
+        if not isinstance(broker.sharing, Refreshing):
+            return broker
+        refreshing = self.refreshing[token.name] = broker.sharing
+        return broker if refreshing.first else Connected(broker=broker, refreshing=refreshing)
+
+    def _broker(self, token: TokenSettings, upstream: Upstream) -> Broker:
+        identity, carrier = identity_for(upstream), carrier_for(upstream)
+        own = identity is not None or carrier is not None
+        http = self.connect(identity, carrier) if own else self.http
+        asked = upstream
+        if (signed_by := getattr(upstream, "signed_by", None)) and token.signs:
+            asked = signed_by(self.issuers[token.signs])
+        sharing: Shared | None = None
+        if isinstance(asked, Lasts):
+            sharing = Refreshing(
+                token=token.name,
+                upstream=asked,
+                safe=self._opened(),
+                leases=self.store.leases,
+                http=http,
+                clock=self.clock,
+            )
+        elif not self.alone:
             sharing = Sharing(
                 token=token.name,
                 upstream=upstream,
@@ -71,13 +108,9 @@ class Theirs:
                 seal=self.seal(),
                 clock=self.clock,
             )
-        identity, carrier = identity_for(upstream), carrier_for(upstream)
-        own = identity is not None or carrier is not None
-        if (signed_by := getattr(upstream, "signed_by", None)) and token.signs:
-            upstream = signed_by(self.issuers[token.signs])
-        broker = self.brokers[token.name] = Broker(
-            upstream=upstream,
-            http=self.connect(identity, carrier) if own else self.http,
+        return Broker(
+            upstream=asked,
+            http=http,
             own=own,
             fresh=token.fresh,
             scope_check=token.scope_check,
@@ -85,11 +118,18 @@ class Theirs:
             sharing=sharing,
             heard=self.heard(token.name),
         )
-        return broker
+
+    def _opened(self) -> Safe:
+        """One for all, with one seal: where nobody else sees what we keep, that may be a key that
+        is nowhere else."""
+        if self._safe is None:
+            sealed_with = self.seal()
+            self._safe = Safe(shelf=self.store.shelf, seal=lambda: sealed_with, clock=self.clock)
+        return self._safe
 
     async def open(self) -> None:
         """Look what is to be forgotten, from now on."""
-        if self.brokers and self.seal is not None:
+        if self.brokers and not self.alone:
             self._forgetting = Forgetting(notes=self.store.shelf, brokers=self.brokers)
             await self._forgetting.open()
 

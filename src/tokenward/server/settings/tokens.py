@@ -47,8 +47,9 @@ class TokenTable:
     """``[tokens.<name>]``"""
 
     upstream: str = ""
-    """Where it is fetched: `client_credentials`, `token_exchange`, `jwt_bearer`, `github_app`,
-    `textile_hub`, `static`, or `module:Class`. Without it and without `preset`, it is ours."""
+    """Where it is fetched: `client_credentials`, `token_exchange`, `jwt_bearer`, `refresh_token`,
+    `github_app`, `textile_hub`, `static`, or `module:Class`. Without it and without `preset`, it
+    is ours."""
 
     preset: str = ""
     """The platform it is fetched from: `auth0`, `entra`, `google`, `itwin` or `okta`. Then only

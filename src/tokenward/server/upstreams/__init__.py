@@ -13,17 +13,20 @@ What not every upstream has to say, it says by an attribute or a method of that 
 * ``caution``: what whoever configures it is warned of;
 * ``check_scopes(scopes)``: raises ``ValueError`` if it has no tokens for such scopes;
 * ``forwards``: true if it needs the very token that the caller showed us (``Grant.shown``);
+* ``refreshed`` and ``revoked``: see ``Lasts``, for one whose right to ask is a refresh token;
 * ``identity``: the certificate that its server wants to see, and its key;
 * ``signs_as``: which issuer of ours signs what it sends (``""`` for the only one there is), and
   ``signed_by(issuer)``: the same upstream with that issuer's signature.
 """
 
 from collections.abc import Awaitable, Callable, Hashable, Mapping
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import httpx2
 
+from tokenward.client.lasting import Lasting
 from tokenward.oauth.messages import AccessToken
+from tokenward.oauth.scope import Scope
 from tokenward.remote.clients import Identity
 from tokenward.remote.flow import Flow
 from tokenward.server.model import Authorization
@@ -48,6 +51,25 @@ class Upstream(Protocol):
         Raises ``OAuthError`` for one that can have no token at all. Tokens and secrets are in it
         as their SHA-256 alone.
         """
+        ...
+
+
+@runtime_checkable
+class Lasts(Protocol):
+    """An upstream that is shown a refresh token, kept by us (``server/offline``). It is not asked
+    by its ``flow``."""
+
+    @property
+    def refresh_token(self) -> str:
+        """The one to begin with; ``""`` if each person connects an account of their own."""
+        ...
+
+    def refreshed(self, refresh_token: str, scope: Scope, *, now: float) -> Flow[Lasting]:
+        """The conversation in which it is shown; raises ``RemoteError``."""
+        ...
+
+    def revoked(self, refresh_token: str, *, now: float) -> Flow[bool]:
+        """The one in which it is ended; ``False`` if that cannot be said there."""
         ...
 
 
