@@ -231,6 +231,18 @@ def test_a_certificate_that_is_remembered_ends_in_time():
         known.holder(pem(shown))
 
 
+def test_a_certificate_that_is_remembered_ends_with_its_authority():
+    authority, clock = Authority(days=(-30, 1)), [NOW.timestamp()]
+    shown = authority.sign(names=[URI(JOB)], days=(-1, 30))
+    settings = Certificate(authorities=(authority.pem,), san_uri=(JOB,))
+    known = settings.trusted(Trusting(name="jobs", clock=lambda: clock[0]))
+    caller = known.holder(pem(shown))
+    assert caller is known.holder(pem(shown))
+    assert caller.expires_at == authority.certificate.not_valid_after_utc.timestamp()
+    clock[0] += 86_401
+    assert known.holder(pem(shown)) is None
+
+
 def test_two_callers_may_have_people_of_one_authority():
     first, second = proof(), proof(san_uri=("spiffe://example.org/web/*",))
     shown = OURS.sign(names=[URI("spiffe://example.org/web/shop")])

@@ -9,7 +9,7 @@ way here; nor does a certificate without a name that is wanted, or with two of t
 
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from tokenward.oauth.errors import InvalidClient
 from tokenward.server import certificates
@@ -87,12 +87,12 @@ class Certificate:
         """The proof itself."""
         return CertificateHolders(settings=self, trusting=trusting)
 
-    def vouched(self, certificate: "x509.Certificate", now: float) -> bool:
-        """Whether one of the authorities signed it, and may still do so."""
-        return any(
-            certificates.in_time(it, now) and certificates.signed_by(certificate, it)
-            for it in self._authorities
-        )
+    def authority(self, certificate: "x509.Certificate", now: float) -> "x509.Certificate | None":
+        """Which of the authorities signed it, and may still do so."""
+        for it in self._authorities:
+            if certificates.in_time(it, now) and certificates.signed_by(certificate, it):
+                return cast("x509.Certificate", it)
+        return None
 
     def identity(self, names: dict[str, list[str]]) -> list[str] | None:
         """What the holder may be called, of the first kind that is wanted.
@@ -120,7 +120,7 @@ class CertificateHolders:
 
     settings: Certificate
     trusting: Trusting
-    _known: "dict[str, tuple[x509.Certificate, Caller]]" = field(
+    _known: "dict[str, tuple[x509.Certificate, x509.Certificate, Caller]]" = field(
         default_factory=dict, init=False, repr=False
     )
 
@@ -137,25 +137,28 @@ class CertificateHolders:
 
         ``None`` if it is nobody's from here; raises ``InvalidGrant`` if it is not good.
         """
+        now = self.trusting.clock()
         known = self._known.get(pem)
-        if known is None:
+        if known is None or not certificates.in_time(known[1], now):
+            self._known.pop(pem, None)  # another authority may have the same key for longer
             found = self._found(pem)
             if found is None:
                 return None
             if len(self._known) >= REMEMBER:
                 self._known.clear()
             known = self._known[pem] = found
-        certificate, caller = known
-        if not certificates.in_time(certificate, self.trusting.clock()):
+        certificate, _, caller = known
+        if not certificates.in_time(certificate, now):
             raise TooOld("the certificate is not valid now", detail=self.trusting.told("its time"))
         return caller
 
-    def _found(self, pem: str) -> "tuple[x509.Certificate, Caller] | None":
+    def _found(self, pem: str) -> "tuple[x509.Certificate, x509.Certificate, Caller] | None":
         try:
             certificate = certificates.read(pem)
         except InvalidClient as exc:
             raise self.trusting.refused(exc.detail) from None
-        if not self.settings.vouched(certificate, self.trusting.clock()):
+        authority = self.settings.authority(certificate, self.trusting.clock())
+        if authority is None:
             return None
         names = certificates.names(certificate)
         identity = self.settings.identity(names)
@@ -172,10 +175,11 @@ class CertificateHolders:
             "x5t#S256": thumbprint,
             "sub": identity[0],
         }
+        ends = min(certificate.not_valid_after_utc, authority.not_valid_after_utc)
         caller = self.trusting.caller(
             MappingProxyType(claims),
             identity[0],
-            expires_at=certificate.not_valid_after_utc.timestamp(),
+            expires_at=ends.timestamp(),
             credential=thumbprint,
         )
-        return certificate, caller
+        return certificate, authority, caller
