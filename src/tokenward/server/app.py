@@ -75,6 +75,7 @@ class Server:
     watching: asyncio.Task[None] | None = None
     directory: Directory | None = None
     subjects: Subjects | None = None
+    natives: Any = None
 
     def __post_init__(self) -> None:
         audit = self.settings.audit
@@ -144,6 +145,7 @@ class Server:
             await self.redis.open()
         await self.trail.open()
         routes = await self.routes()
+        self.natives = await doors.natives(self.settings, routes, self.limits.admit)
         if self.metrics is not None:
             await self.metrics.open()
         await self.watchers.open()
@@ -206,6 +208,8 @@ class Server:
 
     async def close(self) -> None:
         """Close all of it, whatever was open."""
+        if self.natives is not None:
+            await self.natives.close()
         await self.leave()
         await self.watchers.close()
         if self.metrics is not None:

@@ -3,7 +3,8 @@
 To add an endpoint, write its file in ``endpoints`` and hang its door here.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from tokenward.clock import Clock
@@ -20,6 +21,7 @@ from tokenward.server.endpoints.jwks import JwksEndpoint
 from tokenward.server.endpoints.metadata import MetadataEndpoint, document, well_known
 from tokenward.server.endpoints.revocation import RevocationEndpoint
 from tokenward.server.endpoints.token import TokenEndpoint
+from tokenward.server.hooks import Admit
 from tokenward.server.issuance import Issuance
 from tokenward.server.keyring import Ring
 from tokenward.server.ours import Minted, Ours
@@ -34,6 +36,9 @@ from tokenward.server.profiles import (
 from tokenward.server.settings import ConfigError, IssuerSettings, Problem, Settings
 from tokenward.server.settings.holders import key_holders
 from tokenward.server.stores import Shelf
+
+if TYPE_CHECKING:
+    from tokenward.server.natives import Natives
 
 GET_TOKEN, HEALTH, LIVE, READY = "/getToken", "/healthz", "/livez", "/readyz"
 METRICS = "/metrics"
@@ -84,6 +89,17 @@ def hubs(
     from tokenward.server.hubs import hubs as doors_of_hubs  # noqa: PLC0415  few have one
 
     return doors_of_hubs(settings, issuance, audit, proofs)
+
+
+async def natives(
+    settings: Settings, routes: Mapping[str, Endpoint], admit: Admit
+) -> "Natives | None":
+    """The ports at which hubs speak gRPC, open; ``None`` if there are none."""
+    if not any(getattr(issuer.profile, "grpc", "") for issuer in settings.issuers.values()):
+        return None
+    from tokenward.server.natives import Natives  # noqa: PLC0415  another library, and a large one
+
+    return await Natives.opened(settings, routes, admit)
 
 
 def of_issuer(

@@ -14,7 +14,7 @@ from tokenward.clock import Clock, now
 from tokenward.server.app import Server
 from tokenward.server.asgi import Front
 from tokenward.server.seal import KEY_BYTES
-from tokenward.server.settings import ConfigError, Problem, Settings
+from tokenward.server.settings import ConfigError, IssuerSettings, Problem, Settings
 from tokenward.server.upstreams import Lasts
 
 FAREWELL = 60.0
@@ -54,6 +54,8 @@ class Renewable:
             raise
         vars(self.front).update({k: it for k, it in vars(front).items() if k not in _ITS_OWN})
         self._server = heir
+        if heir.natives is not None:
+            heir.natives.lead(routes, heir.limits.admit)
         for name in heir.theirs.carried:
             former.theirs.brokers.pop(name, None)
         self._bid_farewell(former)
@@ -85,7 +87,7 @@ def _heir(former: Server, settings: Settings) -> Server:
     heir = Server(settings=settings, clock=former.clock)
     heir.http, heir.watchers = former.http, former.watchers
     heir.store, heir.redis, heir.trail = former.store, former.redis, former.trail
-    heir.metrics, heir.meter = former.metrics, former.meter
+    heir.metrics, heir.meter, heir.natives = former.metrics, former.meter, former.natives
     theirs = heir.theirs
     theirs.store, theirs.cache, theirs.http = heir.store, heir.cache, heir.http
     theirs.heard = heir.meter.upstream
@@ -126,7 +128,18 @@ def changed(old: Settings, new: Settings) -> list[str]:
         )
         if one != other
     ]
+    found += [
+        f"issuers.{name}.grpc"
+        for name, issuer in new.issuers.items()
+        if _grpc(issuer) != (_grpc(old.issuers[name]) if name in old.issuers else "")
+    ]
     return found
+
+
+def _grpc(issuer: IssuerSettings) -> str:
+    """Where it speaks gRPC besides; ``""`` for nowhere."""
+    place: str = getattr(issuer.profile, "grpc", "")
+    return place
 
 
 def kept(old: Settings, new: Settings) -> Settings:

@@ -35,6 +35,9 @@ _OPTIONS = (
     ("grpc.service_config_disable_resolution", 1),
     ("grpc.use_local_subchannel_pool", 1),
 )
+_ENDED = (aio.AioRpcError, aio.UsageError, asyncio.InvalidStateError, HubRefused)
+"""What the library raises when somebody speaks into a call that is over."""
+
 _PORTS = {"https": 443, "http": 80}
 
 
@@ -65,7 +68,7 @@ class NativeLine:
     async def say(self, message: bytes, *, last: bool = False) -> None:
         """Send a message, and whether it was the last one."""
         # If they have ended the call, whoever listens next hears why.
-        with suppress(aio.AioRpcError, aio.UsageError, HubRefused), self._theirs():
+        with suppress(*_ENDED), self._theirs():
             await self._call.write(message)
             if last:
                 await self._call.done_writing()

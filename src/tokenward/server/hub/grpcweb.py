@@ -28,7 +28,7 @@ MOST_MESSAGES = 4
 
 _MESSAGE, _END = b"\x00", b"\x01"
 _DATA, _TRAILERS = 0x00, 0x80
-_PREFIX = 5
+PREFIX = 5
 _NAME = re.compile(r"[0-9a-z_.-]+")
 # https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md (Percent-Encoded)
 _UNSAID = re.compile(rb"[^ -$&-~]")
@@ -79,19 +79,19 @@ class Reader:
 
     def _complete(self) -> list[Said]:
         found: list[Said] = []
-        while len(self._rest) >= _PREFIX:
-            length = int.from_bytes(self._rest[1:_PREFIX], "big")
+        while len(self._rest) >= PREFIX:
+            length = int.from_bytes(self._rest[1:PREFIX], "big")
             if self._rest[0] != _DATA:
                 raise Malformed("a message that is compressed, or none")
             if length > LONGEST_MESSAGE:
                 raise Malformed("a message that is too long")
-            end = _PREFIX + length
+            end = PREFIX + length
             if len(self._rest) < end:
                 break
             self._messages += 1
             if self._messages > MOST_MESSAGES:
                 raise Malformed("more messages than there is anything to say")
-            found.append(request(self._rest[_PREFIX:end]))
+            found.append(request(self._rest[PREFIX:end]))
             self._rest = self._rest[end:]
         return found
 

@@ -5,8 +5,10 @@ never name an issuer that another key speaks for. What such a token cannot say (
 certificate it is bound to) is refused, not left out.
 """
 
+import re
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
 from math import isfinite
 from typing import Annotated, ClassVar
 
@@ -51,7 +53,15 @@ class Hub:
     waiting: int = 600
     """How many, in each process, may be about to sign at a time; the next have to come again."""
 
+    grpc: str = ""
+    """Where native gRPC is spoken besides, as `127.0.0.1:3006`; `0.0.0.0:3006` for everybody, with
+    the certificate of `[listen]`. Every process listens there."""
+
     def __post_init__(self) -> None:
+        if self.grpc and not _PLACE.fullmatch(self.grpc):
+            raise ValueError("grpc: must be an address and a port, such as 127.0.0.1:3006")
+        if self.grpc and find_spec("grpc") is None:
+            raise ValueError("grpc: needs an extra: pip install 'tokenward[server,grpc]'")
         if not 0 < self.waiting <= MOST_WAITING:
             raise ValueError(f"waiting: must be between 1 and {MOST_WAITING}")
 
@@ -77,6 +87,7 @@ class Hub:
 
 
 MOST_WAITING = 10_000
+_PLACE = re.compile(r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -243,7 +243,7 @@ def read(document: Mapping[str, object], report: Report) -> Settings:
     check_holders(callers.subjects, limits, report, issuers=bool(issuers.declared))
     mind_certificates(callers, listen, proxy, report)
     tokens = read_tokens(sections.tokens, issuers, callers, report)
-    check_hub(callers.subjects, issuers, report)
+    check_hub(callers.subjects, issuers, listen, report)
     check_defaults(callers, tokens.declared, report)
     rules = read_rules(sections.allow, callers, tokens, report)
     mind_onward(rules, callers, tokens, report)
