@@ -41,9 +41,11 @@ def tokenward(running, ledger):
         Issuer(SigningKey.generate("RS256")).serving() as friend,
         running(
             "clients",
-            files=served.settings(friend, free_port()),
+            files=served.settings(friend, free_port(), native := free_port()),
             environ=served.secrets(ledger),
             arguments=("--config", CONFIG),
         ) as server,
     ):
-        yield served.Served(server=server, friend=friend, keys=server.keys())
+        yield served.Served(
+            server=server, friend=friend, keys=server.keys(), native=f"127.0.0.1:{native}"
+        )

@@ -63,6 +63,7 @@ profile = "okta"
 [issuers.hub]
 url     = "http://127.0.0.1:{port}/hub"
 profile = "hub"
+grpc    = "127.0.0.1:{native}"
 
 [callers.people]
 proof    = "jwt"
@@ -201,6 +202,9 @@ class Served:
     keys: dict[str, SigningKey]
     """Of our issuers, by name: for tokens that the server would not make."""
 
+    native: str = ""
+    """Where the hub speaks gRPC."""
+
     def issuer(self, name: str = "") -> str:
         """The URL of the issuer at this path."""
         return self.server.url + (f"/{name}" if name else "")
@@ -244,13 +248,14 @@ def tampered(token: str, **claims: object) -> str:
     return f"{head}.{urlsafe_b64encode(payload).decode().rstrip('=')}.{signature}"
 
 
-def settings(friend: Issuer, port: int) -> dict[str, str]:
+def settings(friend: Issuer, port: int, native: int) -> dict[str, str]:
     """The files a server needs to be this one."""
     public = SIGNER.public_key()
     signer = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
     text = SETTINGS.format(
         friend=friend.url,
         port=port,
+        native=native,
         signer=signer,
         notes=NOTES[0],
         trial=TRIAL,

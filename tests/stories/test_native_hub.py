@@ -17,9 +17,7 @@ SOMEBODY = identity()
 def a_hub(running, workers=1):
     http, native = free_port(), free_port()
     listen = f'[listen]\naddress = "127.0.0.1:{http}"\nworkers = {workers}\ndrain = "1s"\n'
-    text = settings(
-        store="sqlite:kept.db", audit="audit.jsonl", hub=f'grpc = "127.0.0.1:{native}"'
-    )
+    text = settings(store="sqlite:kept.db", audit="audit.jsonl", hub=f'grpc = "127.0.0.1:{native}"')
     hub = Hub(url=f"http://127.0.0.1:{native}", native=True, key=KEY, secret=SECRET)
     return running(f"native-{workers}", files={"tokenward.toml": text + listen}), hub
 

@@ -195,3 +195,10 @@ def test_the_configuration_of_the_how_to_is_one(tmp_path):
     assert found.issuers["hub"].profile.expire
     path.write_text(page["configuration"].text())
     assert load(path, {"NOTES_SECRET": secret}).warnings == ()
+
+
+def test_the_port_of_the_how_to_is_one(tmp_path):
+    path = tmp_path / "tokenward.toml"
+    native = examples("docs/howto/be-a-textile-hub.md")["native"]
+    path.write_text(f'store = "sqlite:t.db"\n{native.code}')
+    assert load(path, {}).issuers["hub"].profile.grpc == "127.0.0.1:3006"
