@@ -2,6 +2,7 @@
 
 import json
 from base64 import b64decode, b64encode
+from contextlib import suppress
 
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
@@ -12,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import (
 )
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PublicFormat
 
-from tokenward.jose import multibase
+from tokenward.jose import identity, multibase
 from tokenward.jose.identity import ALGORITHMS, KINDS, PrivateKey, PublicKey, UnusableKey
 from tokenward.jose.jws import encode, parse
 from tokenward.jose.keys import SigningKey
@@ -407,6 +408,30 @@ def test_what_is_no_key_is_nobodys_name(why):
     said = str(refused.value)
     assert said
     assert len(text) < 20 or text[1:20] not in said
+
+
+# ── what was read before ────────────────────────────────────────────────────────────────────────
+
+
+def test_a_key_that_was_read_is_not_read_again(monkeypatch):
+    text = PrivateKey.generate().public.text
+    read, sound = [], identity._sound
+    monkeypatch.setattr(identity, "_sound", lambda public: read.append(public) or sound(public))
+    first = PublicKey.from_string(text)
+    assert PublicKey.from_string(text) is first
+    assert len(read) == 1
+    assert PublicKey.from_string(f" {text}") == first, "another text, the same key"
+    assert len(read) == 2
+
+
+def test_what_is_refused_or_long_is_not_remembered(monkeypatch, keys):
+    before = identity._remembered.cache_info().currsize
+    for text in (*NO_PUBLIC_KEYS.values(), SEED, " " * 1_024 + keys["p256"].public.text):
+        with suppress(UnusableKey):
+            PublicKey.from_string(text)
+    assert identity._remembered.cache_info().currsize == before
+    assert identity._remembered.cache_info().maxsize == identity.REMEMBER
+    assert len(keys["rsa"].public.text) < 1_024, "every name that a key can have is remembered"
 
 
 @pytest.mark.parametrize("text", [SEED, OLD])

@@ -9,6 +9,7 @@ A key signs in two ways: as all of libp2p does (`sign`, `verify`; ECDSA in DER),
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Self
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -36,6 +37,12 @@ ALGORITHMS = {ED25519: "EdDSA", P256: "ES256", SECP256K1: "ES256K", RSA: "RS256"
 LARGEST_RSA = 4096
 """Bits; a name that is longer is of no use to anybody."""
 
+REMEMBER = 1_024
+"""Public keys of which it is known that they are sound, by the text that they were read from."""
+
+_REMEMBERED_UP_TO = 1_024
+"""Characters: every name that a key can have here, so that few texts cannot fill memory."""
+
 _RSA_BITS = 3072
 _HALF = 32
 _ECDSA = frozenset({P256, SECP256K1})
@@ -56,21 +63,15 @@ class PublicKey:
 
     _check: Check = field(repr=False, compare=False)
 
-    @classmethod
-    def from_string(cls, text: str) -> Self:
+    @staticmethod
+    def from_string(text: str) -> "PublicKey":
         """Read a key in any notation we know.  Raises UnusableKey, which quotes nothing of it.
 
         A libp2p key in multibase (`b…`, and other bases), `did:key:z…`, a JWK, a line as OpenSSH
-        writes it (`ssh-ed25519 …`), or PEM.
+        writes it (`ssh-ed25519 …`), or PEM. A text that was read before is not read again: who
+        has a key is asked, and answers, with the same one.
         """
-        try:
-            if text.lstrip().startswith("{") and len(text) <= LONGEST:
-                return cls.from_jwk(load_object(text.encode()))
-            return cls._of(*keystrings.read_public(text))
-        except UnusableKey:
-            raise
-        except _REFUSALS:
-            raise UnusableKey("not a public key in any notation we know") from None
+        return _remembered(text) if len(text) <= _REMEMBERED_UP_TO else _read(text)
 
     @classmethod
     def from_jwk(cls, document: Mapping[str, object]) -> Self:
@@ -116,6 +117,20 @@ class PublicKey:
         if wanted not in ("", kind):
             raise UnusableKey("a key of another kind than it says")
         return cls(keystrings.written(kind, data), kind, check)
+
+
+def _read(text: str) -> PublicKey:
+    try:
+        if text.lstrip().startswith("{") and len(text) <= LONGEST:
+            return PublicKey.from_jwk(load_object(text.encode()))
+        return PublicKey._of(*keystrings.read_public(text))  # noqa: SLF001 - its beginning
+    except UnusableKey:
+        raise
+    except _REFUSALS:
+        raise UnusableKey("not a public key in any notation we know") from None
+
+
+_remembered = lru_cache(maxsize=REMEMBER)(_read)
 
 
 @dataclass(frozen=True, slots=True)
