@@ -8,9 +8,12 @@ written there and then.
 Law of this module: it changes when an answer is given, never what it says. Whatever is out of the
 ordinary goes the usual way, through ASGI: a body that comes in pieces, a request in line behind
 another, an upgrade, an expectation, a page. An answer that has to wait becomes a task like any
-other, with all that waits for it, cancels it or comes after it.
+other, with all that waits for it, cancels it or comes after it; only that it is written in one
+piece, too.
 """
 
+import asyncio
+import math
 from collections.abc import Mapping
 from random import getrandbits
 from time import perf_counter
@@ -20,7 +23,7 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from tokenward.server.asgi import Front
 from tokenward.server.bodies import Application, Receive, Scope, Send
-from tokenward.server.guard import IDLE, WAITING, Guard
+from tokenward.server.guard import ANSWERING, IDLE, WAITING, Guard
 from tokenward.server.http import Answer, Received
 from tokenward.server.routing import Pairs, Route
 from tokenward.server.steps import Rest, Spare, enter, leave
@@ -56,7 +59,6 @@ class FastLane(Guard):
     _route: Route | None = None
     _asked: Asked | None = None
     _spare: "Spare | None" = None
-    _rest: "Rest | None" = None
     _at_once = 0
     _same = b""
     _whole = 0
@@ -147,7 +149,7 @@ class FastLane(Guard):
     def _answer(self, front: Any, asked: Asked, body: bytes) -> None:
         """Make the first step of the answer, and write it if that was the last."""
         began, id = perf_counter(), f"{getrandbits(64):016x}"
-        route, method, path, query, headers, single, origin, leaving, unread = asked
+        route, method, path, query, headers, single = asked[:6]
         received = Received(
             "GET" if method == "HEAD" else method,
             path,
@@ -160,7 +162,7 @@ class FastLane(Guard):
             single,
         )
         if (refused := front.refused(received)) is not None:
-            self._write(front, route, method, origin, refused, id, leaving=leaving, unread=unread)
+            self._write(front, asked, refused, id, unread=asked.unread)
             front.tell(route, method, refused.status, began, id)
             return
         spare = self._spare
@@ -173,12 +175,11 @@ class FastLane(Guard):
         except StopIteration as done:
             answer = done.value
         else:
-            rest = Rest(answering, waiting)
-            self._wait_for(rest, _remaining(front, route, method, origin, rest, id, began))
+            self._wait_for(front, asked, Rest(answering, waiting), id, began)
             return
         finally:
             leave(self.loop, spare.task)
-        self._write(front, route, method, origin, answer, id, leaving=leaving)
+        self._write(front, asked, answer, id)
         front.tell(route, method, answer.status, began, id)
 
     def _way(self) -> Route | None:
@@ -202,22 +203,30 @@ class FastLane(Guard):
         return route
 
     def _write(
+        self, front: Front, asked: Asked, answer: Answer, id: str, *, unread: bool = False
+    ) -> None:
+        """The whole answer in one piece."""
+        leaving = asked.leaving or unread or self.stopping
+        self._say(front, asked, answer, id, leaving=leaving, unread=unread)
+        if leaving:
+            self.transport.close()
+        self._at_once += 1
+        self.answered()
+
+    def _say(
         self,
         front: Front,
-        route: Route,
-        method: str,
-        origin: bytes,
+        asked: Asked,
         answer: Answer,
         id: str,
         *,
         leaving: bool,
         unread: bool = False,
     ) -> None:
-        """The whole answer in one piece."""
+        route, origin = asked.route, asked.origin
         status, brought, body = answer
         head = beginning(status, self.server_state.default_headers, front.dressed(route, brought))
         said = b"" if not (route.registered and origin) else encoded(front.permission(origin))
-        leaving = leaving or unread or self.stopping
         self.transport.write(
             b"%bx-request-id: %b\r\n%b%b%b%b\r\n%b"
             % (
@@ -227,45 +236,65 @@ class FastLane(Guard):
                 _CLOSE if unread else b"",
                 b"" if status in _WITHOUT_LENGTH else b"content-length: %d\r\n" % len(body),
                 _CLOSE if leaving and not unread else b"",
-                b"" if method == "HEAD" else body,
+                b"" if asked.method == "HEAD" else body,
             )
         )
-        if leaving:
-            self.transport.close()
-        self._at_once += 1
-        self.answered()
 
     # ── an answer that has to wait ──────────────────────────────────────────────────────────────
 
-    def _wait_for(self, rest: "Rest", app: Application) -> None:
+    def _wait_for(self, front: Front, asked: Asked, rest: Rest, id: str, began: float) -> None:
         """From here on it is a request like any other, whose application has begun already."""
-        self._rest = rest
+        spare, self._spare = self._spare, None
+        if spare is None:
+            raise RuntimeError("nobody made the first step")
+        cycle = self.cycle = self._running = RequestResponseCycle(
+            scope={"type": "http", "method": asked.method},  # type: ignore[typeddict-item]
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=False,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=False,
+            keep_alive=not (asked.leaving or self.stopping),
+            on_response=self.on_response_complete,
+        )
+        cycle.more_body = False
         self._whole = 0
-        usual, self.app = self.app, app
-        try:
-            super()._begin()
-        finally:
-            self.app, self._rest = usual, None
-        super().on_message_complete()
-
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Application) -> None:  # type: ignore[override]
-        spare, self._running = self._spare, cycle
-        if self._rest is None or spare is None:
-            super()._start_asgi_task(cycle, app)  # type: ignore[arg-type]
-            return
+        self._phase, self._deadline = ANSWERING, math.inf
         # The task in whose name the first step was made also makes the others.
-        self._spare = None
         self.tasks.add(spare.task)
         spare.task.add_done_callback(self.tasks.discard)
-        spare.work.set_result(cycle.run_asgi(app))  # type: ignore[arg-type]
+        remaining = self._remaining(front, asked, rest, cycle, id, began)
+        spare.work.set_result(cycle.run_asgi(remaining))  # type: ignore[arg-type]
 
+    def _remaining(
+        self,
+        front: Front,
+        asked: Asked,
+        rest: Rest,
+        cycle: RequestResponseCycle,
+        id: str,
+        began: float,
+    ) -> Application:
+        """The rest of an answer, as an application."""
 
-def _remaining(
-    front: Front, route: Route, method: str, origin: bytes, rest: "Rest", id: str, began: float
-) -> Application:
-    """The rest of an answer, as an application."""
+        async def application(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001
+            answer = await rest
+            if cycle.disconnected or self.flow.write_paused:
+                await front.reply(send, asked.route, asked.method, asked.origin, answer, id, began)
+                return
+            cycle.response_started = cycle.response_complete = True
+            self._say(front, asked, answer, id, leaving=not cycle.keep_alive)
+            cycle.message_event.set()
+            if not cycle.keep_alive:
+                self.transport.close()
+            cycle.on_response()
+            front.tell(asked.route, asked.method, answer.status, began, id)
 
-    async def application(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001
-        await front.reply(send, route, method, origin, await rest, id, began)
+        return application
 
-    return application
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Application) -> None:  # type: ignore[override]
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)  # type: ignore[arg-type]

@@ -24,7 +24,7 @@ WAITING = "waiting for the first request"
 IDLE = "waiting for another request"
 _HEAD = "reading the head of a request"
 _BODY = "reading the body of a request"
-_ANSWERING = "answering all there is"
+ANSWERING = "answering all there is"
 _LAST = "answering what there is, and deaf to more"
 _LEAVING = "about to close"
 
@@ -149,7 +149,7 @@ class Guard(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         if self._phase is _BODY:
             super().on_message_complete()
-            self._phase, self._deadline = _ANSWERING, math.inf
+            self._phase, self._deadline = ANSWERING, math.inf
             if self.cycle.response_complete:
                 self._wait()
 
@@ -171,7 +171,7 @@ class Guard(HttpToolsProtocol):
         self.flow.resume_reading()
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
-        elif self._phase is _ANSWERING:
+        elif self._phase is ANSWERING:
             self._wait()
 
     def pause_writing(self) -> None:
@@ -180,7 +180,7 @@ class Guard(HttpToolsProtocol):
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        if self._phase is _ANSWERING or self._phase is _LAST:
+        if self._phase is ANSWERING or self._phase is _LAST:
             self._deadline = math.inf
         elif self._phase is IDLE:
             self._wait()  # for the next request, from when the answer has been read
