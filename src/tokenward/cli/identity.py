@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tokenward.cli.options import Command, Commands, Json
+from tokenward.cli.options import Audience, Command, Commands, GoodFor, Header, Json
 from tokenward.cli.saying import USAGE, fail, from_stdin, note, say, say_json
 
 if TYPE_CHECKING:
@@ -136,15 +136,8 @@ def token(
         str,
         typer.Option(metavar="URL", help="Whose token. TOKENWARD_ISSUER if not said."),
     ] = "",
-    audience: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME", help="Which token, or whom it is for. May be said more than once."
-        ),
-    ] = None,
-    scope: Annotated[
-        str, typer.Option("--scope", "-s", metavar="SCOPE", help="What it should be good for.")
-    ] = "",
+    audience: Audience = None,
+    scope: GoodFor = "",
     client_id: Annotated[
         str,
         typer.Option(metavar="ID", help="The client that asks, where the server wants one."),
@@ -152,9 +145,7 @@ def token(
     client_secret_file: Annotated[
         str, typer.Option(metavar="FILE", help="Where that client's secret is, if it has one.")
     ] = "",
-    header: Annotated[
-        bool, typer.Option("--header", help="Print a whole Authorization header.")
-    ] = False,
+    header: Header = False,
     json: Json = False,
 ) -> None:
     """Get a token for a key: sign what the server asks, and print the token.

@@ -77,3 +77,14 @@ Config = Annotated[
         help="The configuration; tokenward.toml in this folder if not said.",
     ),
 ]
+
+Audience = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME", help="Which token, or whom it is for. May be said more than once."
+    ),
+]
+GoodFor = Annotated[
+    str, typer.Option("--scope", "-s", metavar="SCOPE", help="What it should be good for.")
+]
+Header = Annotated[bool, typer.Option("--header", help="Print a whole Authorization header.")]

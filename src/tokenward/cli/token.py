@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tokenward.cli.options import Json
+from tokenward.cli.options import Audience, GoodFor, Header, Json
 from tokenward.cli.saying import USAGE, fail, from_stdin, say, say_json
 from tokenward.oauth.errors import OAuthError
 from tokenward.oauth.messages import AccessToken
@@ -78,22 +78,13 @@ def token(
             help="Exchange the token in this file for one (RFC 8693); '-' for standard input.",
         ),
     ] = "",
-    audience: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME", help="Which token, or whom it is for. May be said more than once."
-        ),
-    ] = None,
+    audience: Audience = None,
     resource: Annotated[
         list[str] | None,
         typer.Option(metavar="URI", help="The same as RFC 8707 has it."),
     ] = None,
-    scope: Annotated[
-        str, typer.Option("--scope", "-s", metavar="SCOPE", help="What it should be good for.")
-    ] = "",
-    header: Annotated[
-        bool, typer.Option("--header", help="Print a whole Authorization header.")
-    ] = False,
+    scope: GoodFor = "",
+    header: Header = False,
     json: Json = False,
 ) -> None:
     """Get a token and print it.

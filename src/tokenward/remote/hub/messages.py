@@ -10,6 +10,8 @@ Law of this module: no I/O. Whatever bytes a stranger sends, out comes what they
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from tokenward.jose.multibase import numbered
+
 PATHS = ("/threads.pb.API/GetToken", "/threads.net.pb.API/GetToken")
 """Where it is asked for; the second is a twin of the first."""
 
@@ -111,13 +113,4 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
 
 
 def _member(number: int, value: bytes) -> bytes:
-    return bytes([number << 3 | _BYTES]) + _length(len(value)) + value
-
-
-def _length(value: int) -> bytes:
-    said = bytearray()
-    while value > 0x7F:  # noqa: PLR2004
-        said.append(value & 0x7F | 0x80)
-        value >>= 7
-    said.append(value)
-    return bytes(said)
+    return bytes([number << 3 | _BYTES]) + numbered(len(value)) + value
