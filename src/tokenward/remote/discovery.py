@@ -32,11 +32,15 @@ class Metadata:
 
     issuer: str
     jwks_uri: str = ""
+    authorization_endpoint: str = ""
     token_endpoint: str = ""
     introspection_endpoint: str = ""
     revocation_endpoint: str = ""
     key_challenge_endpoint: str = ""
     """Where whoever has a key is asked about it: tokenward's own."""
+
+    says_iss: bool = False
+    """Whether it says in every answer by way of a browser who it is (RFC 9207 §3)."""
 
     refused: Mapping[str, str] = field(default_factory=dict)
     """Endpoint to why it may not be used, in our words."""
@@ -47,6 +51,11 @@ class Metadata:
             return url
         why = self.refused.get(name, f"has no {name}")
         raise RemoteError(f"the metadata of {self.issuer} {why}; configure {name} explicitly")
+
+
+_ENDPOINTS = tuple(
+    one.name for one in fields(Metadata) if one.name not in ("issuer", "says_iss", "refused")
+)
 
 
 def discover(issuer: str) -> Flow[Metadata]:
@@ -122,7 +131,7 @@ def _read(document: Mapping[str, object], issuer: str) -> Metadata:
         raise RemoteError(f"{issuer} answered the {hint}")
     found: dict[str, str] = {}
     refused: dict[str, str] = {}
-    for name in (f.name for f in fields(Metadata) if f.name not in ("issuer", "refused")):
+    for name in _ENDPOINTS:
         url = document.get(name)
         if url is None:
             continue
@@ -133,7 +142,8 @@ def _read(document: Mapping[str, object], issuer: str) -> Metadata:
             refused[name] = f"has a {name} that {exc}"
         else:
             found[name] = url
-    return Metadata(issuer=issuer, refused=refused, **found)
+    says_iss = document.get("authorization_response_iss_parameter_supported") is True
+    return Metadata(issuer=issuer, says_iss=says_iss, refused=refused, **found)
 
 
 def _origin(parts: SplitResult) -> tuple[str, str, int]:

@@ -26,7 +26,7 @@ from tokenward.server.endpoints import Endpoint, errors
 from tokenward.server.hooks import Admit, Hook, Seen, lifespan, nothing, too_often
 from tokenward.server.http import JSON, Answer, Received
 from tokenward.server.proxy import Proxy
-from tokenward.server.routing import Pairs, Route, error, permissions, plain
+from tokenward.server.routing import Pairs, Route, below, error, permissions, plain
 from tokenward.server.sockets import Heir, socket_at, sockets
 
 _log = logging.getLogger("tokenward.server")
@@ -100,14 +100,14 @@ class Front:
         length = headers.get(b"content-length", b"0")
         unread = length != b"0" or b"transfer-encoding" in headers
         id = f"{getrandbits(64):016x}"
-        route = self._routes.get(path)
+        route = self._routes.get(path) or below(self._branches, path, raw)
         refused = None
         if self._admit is not None:
             refused = self.refused(received_from(scope, fields, headers, b"", id))
         if refused is None and route is None and self._pages is not None and plain(path, raw):
             await self._page(self._pages, scope, receive, send, id, began)
             return
-        if route is None or (raw is not None and raw != route.raw):
+        if route is None or (raw is not None and raw != route.raw and not route.above):
             route, answer = None, refused or _NOT_FOUND
         elif refused is not None:
             answer = refused
@@ -120,7 +120,7 @@ class Front:
             except Gone:
                 return
             except (Exception, asyncio.CancelledError) as problem:  # noqa: BLE001  even our own
-                answer = _excuse(problem, method, path, id)
+                answer = _excuse(problem, method, route.path, id)
             else:
                 answer = await self.answer(route, received_from(scope, fields, headers, body, id))
         origin = headers.get(b"origin", b"")
@@ -184,7 +184,7 @@ class Front:
                 received = self._proxy.told(received)
             return await route.endpoint.answer(received)
         except (Exception, asyncio.CancelledError) as problem:  # noqa: BLE001  even our own
-            return _excuse(problem, received.method, received.path, received.id)
+            return _excuse(problem, received.method, route.path, received.id)
 
     def upgrade(self, received: Received) -> Heir | None:
         """Who goes on with this connection, if it asks for a WebSocket that is to be had here."""
@@ -255,6 +255,8 @@ class Front:
 
     def _compile(self) -> None:
         routes = [Route.to(path, endpoint) for path, endpoint in self._endpoints.items()]
+        self._branches = {route.above: route for route in routes if route.above}
+        routes = [route for route in routes if not route.above]
         self._routes = {route.path: route for route in routes}
         self._hot = {route.raw: route for route in routes}
         self._sockets = sockets(self._endpoints)

@@ -52,6 +52,9 @@ class Event:
     token_sha256: str = ""
     expires_at: float | None = None
     failure: dict[str, str] | None = None
+    known: dict[str, str] = field(default_factory=dict)
+    """What else is known of it, by the names of the trail: no token, no secret, no claim."""
+
     tally: "Callable[[Event], None] | None" = None
     _began: float = field(default_factory=perf_counter)
 
@@ -98,6 +101,7 @@ class Event:
             _granted(self.grant, said)
         if self.authorization is not None:
             _agreed(self.authorization, said)
+        said |= self.known
         if self.token_sha256:
             said["token_sha256"] = self.token_sha256
         if self.expires_at is not None:

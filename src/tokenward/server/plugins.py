@@ -41,6 +41,7 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "textile_hub": f"{_HERE}.upstreams.textile_hub:TextileHub",
         "static": f"{_HERE}.upstreams.static:Static",
         "refresh_token": f"{_HERE}.upstreams.refresh_token:RefreshToken",
+        "connection": f"{_HERE}.upstreams.connection:Connection",
     },
     PROFILE: {
         "rfc9068": f"{_HERE}.profiles.rfc9068:Rfc9068",

@@ -1,6 +1,7 @@
 """Which path leads where, and what there is to say about it that no request can change."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -19,6 +20,9 @@ _OFFER: Pairs = (
     (b"access-control-allow-headers", b"Authorization, Content-Type"),
     (b"access-control-max-age", b"600"),
 )
+
+REST = "/*"
+"""The end of a path whose last segment can be anything: for what is secret in it."""
 
 # A path that nobody can read as another one: no escapes, no empty or dot segments, no parameters.
 _PLAIN = re.compile(r"/|(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9_~.@:+,=!$&'()*-]+)+/?")
@@ -45,6 +49,12 @@ class Route:
 
     registered: bool
     """Whether pages of registered origins may read the answers."""
+
+    @property
+    def above(self) -> str:
+        """Of ``/above/*``, which leads to one endpoint whatever the last segment is: ``/above``;
+        ``""`` of all others."""
+        return self.path.removesuffix(REST) if self.path.endswith(REST) else ""
 
     @classmethod
     def to(cls, path: str, endpoint: Endpoint) -> Self:
@@ -74,6 +84,12 @@ class Route:
 def plain(path: str, raw: bytes | None) -> bool:
     """Whether this path, ``raw`` on the wire if we know, can be read in one way only."""
     return bool(_PLAIN.fullmatch(path)) and raw in (None, path.encode())
+
+
+def below(branches: Mapping[str, Route], path: str, raw: bytes | None) -> Route | None:
+    """Where a path leads that nothing else has, if it can be read in one way only."""
+    route = branches.get(path.rpartition("/")[0]) if branches else None
+    return route if route is not None and plain(path, raw) else None
 
 
 def permissions(origins: frozenset[str]) -> dict[bytes, Pairs]:

@@ -44,7 +44,7 @@ def grant_type_names(value: object) -> frozenset[str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metadata:
-    """What a client says about itself (RFC 7591 §2): kept and shown, not acted upon."""
+    """What a client says about itself (RFC 7591 §2): kept and shown."""
 
     client_name: str = ""
     """What people call it."""
@@ -71,7 +71,7 @@ class Metadata:
     """Which version of it."""
 
     redirect_uris: tuple[str, ...] = ()
-    """Where browsers are sent back to, once people can sign in here."""
+    """Where browsers are sent back to when people have connected an account; exactly these."""
 
     response_types: tuple[str, ...] = ()
     """What it will ask the authorization endpoint for, once there is one."""

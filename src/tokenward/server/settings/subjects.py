@@ -31,6 +31,12 @@ class SubjectTable:
     origins: Annotated[frozenset[str], browser_origins] = frozenset()
     """Browser applications that may ask from a page (CORS), such as `https://app.example.com`."""
 
+    client_name: str = ""
+    """What its people call the app that asks for them; the table's name unless said."""
+
+    redirect_uris: tuple[str, ...] = ()
+    """Where browsers are sent back to when its people have connected an account; exactly these."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubjectSettings:
@@ -43,6 +49,8 @@ class SubjectSettings:
     default: str = ""
     origins: frozenset[str] = frozenset()
     limit: Rate | None = None
+    client_name: str = ""
+    redirect_uris: tuple[str, ...] = ()
 
 
 def read_subject(
@@ -59,6 +67,8 @@ def read_subject(
         default=common.default,
         origins=common.origins,
         limit=common.limit,
+        client_name=common.client_name,
+        redirect_uris=common.redirect_uris,
     )
 
 

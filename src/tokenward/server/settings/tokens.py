@@ -11,6 +11,7 @@ from tokenward.oauth.scope import NOTHING, Scope
 from tokenward.server import plugins
 from tokenward.server.config import Report, fill, settings_of, spelled
 from tokenward.server.settings.callers import Callers
+from tokenward.server.settings.connecting import check_connecting
 from tokenward.server.settings.fetched import check_scopes, read_fetched, signs_for
 from tokenward.server.settings.issuers import MAIN, Issuers, minting
 from tokenward.server.settings.names import check_name, read_table
@@ -142,6 +143,7 @@ def read_tokens(
             read[name] = token
             _check_scopes(token, at, report)
     _check_clashes(read, report)
+    check_connecting({name: it.upstream for name, it in read.items()}, callers, issuers, report)
     return Tokens(declared=frozenset(tables), read=read)
 
 
