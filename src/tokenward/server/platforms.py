@@ -54,6 +54,11 @@ def _defaults(scopes: object) -> bool:
     )
 
 
+def _connects(said: Table) -> bool:
+    """Whether people connect accounts of theirs there."""
+    return said.get("upstream") == "connection"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Okta:
     """``preset = "okta"``: what is signed is for the token endpoint, not for the issuer."""
@@ -69,12 +74,22 @@ class Okta:
 
     def table(self, said: Table) -> dict[str, object]:
         path = f"oauth2/{_segment('server', self.server)}" if self.server else "oauth2"
-        if not self.server and "client_secret" in said:
+        if not self.server and "client_secret" in said and not _connects(said):
             raise ValueError(
                 "client_secret: the organisation's own server takes private_key alone; "
                 "a custom one is named by server"
             )
-        return {"token_endpoint": f"https://{_host('domain', self.domain)}/{path}/v1/token"}
+        there = f"https://{_host('domain', self.domain)}"
+        meant: dict[str, object] = {"token_endpoint": f"{there}/{path}/v1/token"}
+        if _connects(said):
+            meant |= {
+                "title": "Okta",
+                "authorization_endpoint": f"{there}/{path}/v1/authorize",
+                "authorization_issuer": f"{there}/{path}" if self.server else there,
+                "revocation_endpoint": f"{there}/{path}/v1/revoke",
+                "offline_scope": "offline_access",
+            }
+        return meant
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,9 +113,14 @@ class Entra:
                 "scopes: must be the one of an API that ends in /.default, such as "
                 "https://graph.microsoft.com/.default"
             )
-        meant: dict[str, object] = {
-            "token_endpoint": f"https://login.microsoftonline.com/{tenant}/oauth2/v2.0/token"
-        }
+        there = f"https://login.microsoftonline.com/{tenant}/oauth2/v2.0"
+        meant: dict[str, object] = {"token_endpoint": f"{there}/token"}
+        if upstream == "connection":
+            meant |= {
+                "title": "Microsoft",
+                "authorization_endpoint": f"{there}/authorize",
+                "offline_scope": "offline_access",
+            }
         if "client_secret" in said:
             meant["auth"] = "client_secret_post"
         if "private_key" in said:
@@ -125,6 +145,8 @@ class Auth0:
         if "audience" not in said:
             raise ValueError("audience: is missing: Auth0 gives a token for one API")
         meant: dict[str, object] = {"issuer": f"https://{_host('domain', self.domain)}/"}
+        if _connects(said):
+            meant["offline_scope"] = "offline_access"
         if "client_secret" in said:
             meant["auth"] = "client_secret_post"
         return meant
@@ -141,6 +163,8 @@ class Google:
     believed: ClassVar[frozenset[str]] = frozenset({"RS256", "ES256"})
 
     def table(self, said: Table) -> dict[str, object]:
+        if _connects(said):
+            return self._people()
         if not self.service_account:
             return self._federated(said)
         try:
@@ -159,6 +183,19 @@ class Google:
             "kid": found["private_key_id"],
             "iss": found["client_email"],
             "scope_in": "claim",
+        }
+
+    def _people(self) -> dict[str, object]:
+        if self.service_account:
+            raise ValueError("service_account: is nobody's account that they could connect")
+        return {
+            "title": "Google",
+            "token_endpoint": "https://oauth2.googleapis.com/token",
+            "authorization_endpoint": "https://accounts.google.com/o/oauth2/v2/auth",
+            "authorization_issuer": "https://accounts.google.com",
+            # Without both, whoever agrees a second time gives nothing that lasts.
+            "authorization_parameters": {"access_type": "offline", "prompt": "consent"},
+            "revocation_endpoint": "https://oauth2.googleapis.com/revoke",
         }
 
     def _federated(self, said: Table) -> dict[str, object]:
@@ -184,16 +221,42 @@ class ITwin:
 
     believed: ClassVar[frozenset[str]] = ALGORITHMS
 
-    def table(self, said: Table) -> dict[str, object]:  # noqa: ARG002 - there is one
-        return {
+    def table(self, said: Table) -> dict[str, object]:
+        meant: dict[str, object] = {
             "issuer": "https://ims.bentley.com",
             "scopes": {"itwin-platform": "The iTwin Platform"},
+        }
+        if _connects(said):
+            meant |= {"title": "Bentley", "offline_scope": "offline_access"}
+        return meant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GitHub:
+    """``preset = "github"``: accounts that people connect; installations are ``github_app``."""
+
+    believed: ClassVar[frozenset[str]] = frozenset()
+
+    def table(self, said: Table) -> dict[str, object]:
+        if not _connects(said):
+            raise ValueError(
+                'upstream: must be "connection", for accounts that people connect; tokens of '
+                'installations have upstream = "github_app", and no preset'
+            )
+        return {
+            "title": "GitHub",
+            "token_endpoint": "https://github.com/login/oauth/access_token",
+            "authorization_endpoint": "https://github.com/login/oauth/authorize",
+            "auth": "client_secret_post",
+            # It answers with its own names for the scopes, and commas between them.
+            "scope_check": "off",
         }
 
 
 PLATFORMS: Mapping[str, type[Platform]] = {
     "auth0": Auth0,
     "entra": Entra,
+    "github": GitHub,
     "google": Google,
     "itwin": ITwin,
     "okta": Okta,

@@ -109,7 +109,8 @@ def _written_out(
         report.hidden[key] = "…"
     own = settings_of(cls)
     said = {key: value for key, value in table.items() if key not in own}
-    theirs, more = meant.get("parameters"), said.get("parameters")
-    if isinstance(theirs, dict) and isinstance(more, dict):
-        said["parameters"] = {**theirs, **more}
+    for name in ("parameters", "authorization_parameters"):
+        theirs, more = meant.get(name), said.get(name)
+        if isinstance(theirs, dict) and isinstance(more, dict):
+            said[name] = {**theirs, **more}
     return {"upstream": "client_credentials", **meant, **said}

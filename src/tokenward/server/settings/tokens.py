@@ -49,12 +49,12 @@ class TokenTable:
 
     upstream: str = ""
     """Where it is fetched: `client_credentials`, `token_exchange`, `jwt_bearer`, `refresh_token`,
-    `github_app`, `textile_hub`, `static`, or `module:Class`. Without it and without `preset`, it
-    is ours."""
+    `connection`, `github_app`, `textile_hub`, `static`, or `module:Class`. Without it and without
+    `preset`, it is ours."""
 
     preset: str = ""
-    """The platform it is fetched from: `auth0`, `entra`, `google`, `itwin` or `okta`. Then only
-    what differs there has to be said."""
+    """The platform it is fetched from: `auth0`, `entra`, `github`, `google`, `itwin` or `okta`.
+    Then only what differs there has to be said."""
 
     from_: str = ""
     """Ours: the issuer that mints it; `main`, or the only one there is, unless said."""
