@@ -3,13 +3,9 @@
 Nobody imports this who has none.
 """
 
-from collections.abc import Callable, Mapping
-
-import httpx2
-
-from tokenward.clock import Clock
 from tokenward.server.audit import Audit
-from tokenward.server.connections import Connectable, Kept, Platform, connectable
+from tokenward.server.broker import Broker
+from tokenward.server.connections import Connectable, Platform, connectable
 from tokenward.server.connections.browsers import Browsers
 from tokenward.server.connections.guide import PATH, App, Guide
 from tokenward.server.connections.journeys import Journeys
@@ -18,60 +14,31 @@ from tokenward.server.endpoints.connecting import LinkEndpoint, ReturnEndpoint
 from tokenward.server.endpoints.connections import Asked, ConnectionsEndpoint
 from tokenward.server.issuance import Issuance
 from tokenward.server.routing import REST
-from tokenward.server.seal import Seal
 from tokenward.server.settings import Settings
 from tokenward.server.settings.connecting import origin_of
 from tokenward.server.stores import Shelf
+from tokenward.server.theirs import Theirs
 
 ASKED: tuple[Asked, ...] = ("start", "complete", "list", "disconnect")
 
 
-def paths(settings: Settings) -> list[str]:
-    """The paths of all its doors; none where nobody connects an account."""
-    names = sorted(connecting(settings))
-    if not names:
-        return []
-    return [
-        PATH + REST,
-        *(f"{PATH}/{one}" for one in ASKED),
-        *(f"{PATH}/callback/{name}" for name in names),
-    ]
+def connecting(settings: Settings) -> list[str]:
+    """The tokens that are of accounts that people connect."""
+    return [name for name, token in settings.tokens.items() if connectable(token.upstream)]
 
 
-def connecting(settings: Settings) -> dict[str, Connectable]:
-    """The upstreams to which people connect accounts, by the name of the token."""
-    found = {name: connectable(token.upstream) for name, token in settings.tokens.items()}
-    return {name: it for name, it in found.items() if it is not None}
-
-
-def doors(
-    settings: Settings,
-    *,
-    kept: Callable[[str], Kept],
-    upstreams: Mapping[str, Connectable],
-    http: httpx2.AsyncClient,
-    shelf: Shelf,
-    seal: Seal,
-    clock: Clock,
-    issuance: Issuance,
-    audit: Audit,
+def accounts(
+    settings: Settings, theirs: Theirs, shelf: Shelf, issuance: Issuance, audit: Audit
 ) -> dict[str, Endpoint]:
-    """All of them, by path; ``kept`` knows where the connections to a token are."""
+    """All of them, by path; none where nobody connects an account."""
+    names, seal, clock = connecting(settings), theirs.seal(), theirs.clock
     origin = origin_of(settings.issuers)
     guide = Guide(
         origin=origin,
-        platforms={
-            name: Platform(
-                name=name,
-                upstream=upstream,
-                kept=kept(name),
-                scopes=settings.tokens[name].scopes,
-            )
-            for name, upstream in upstreams.items()
-        },
+        platforms={name: _platform(settings, theirs.brokers[name], name) for name in names},
         apps=apps(settings),
         journeys=Journeys(shelf=shelf, seal=seal, clock=clock),
-        http=http,
+        kept=theirs.people,
         clock=clock,
     )
     browsers = Browsers(seal=seal, https=origin.startswith("https:"))
@@ -85,10 +52,18 @@ def doors(
         f"{PATH}/callback/{name}": ReturnEndpoint(
             token=name, guide=guide, browsers=browsers, audit=audit
         )
-        for name in upstreams
+        for name in names
     }
     link = LinkEndpoint(guide=guide, browsers=browsers, audit=audit)
     return {PATH + REST: link, **questions, **returns}
+
+
+def _platform(settings: Settings, broker: Broker, name: str) -> Platform:
+    upstream: object = broker.upstream  # with our signature, where it needs one
+    assert isinstance(upstream, Connectable)  # noqa: S101 - this is why it is among them
+    return Platform(
+        name=name, upstream=upstream, http=broker.http, scopes=settings.tokens[name].scopes
+    )
 
 
 def apps(settings: Settings) -> dict[str, App]:

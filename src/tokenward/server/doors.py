@@ -12,6 +12,7 @@ from tokenward.jose.identity import ALGORITHMS
 from tokenward.oauth.presented import BASIC, NONE, POST
 from tokenward.server.audit import Audit
 from tokenward.server.challenges import Challenges
+from tokenward.server.connections import connectable
 from tokenward.server.denylist import DenyList
 from tokenward.server.endpoints import Endpoint
 from tokenward.server.endpoints.authorize import AuthorizationEndpoint
@@ -33,6 +34,7 @@ from tokenward.server.profiles import (
     REVOCATION,
     TOKEN,
 )
+from tokenward.server.routing import REST
 from tokenward.server.settings import ConfigError, IssuerSettings, Problem, Settings
 from tokenward.server.settings.holders import key_holders
 from tokenward.server.stores import Shelf
@@ -41,7 +43,7 @@ if TYPE_CHECKING:
     from tokenward.server.natives import Natives
 
 GET_TOKEN, HEALTH, LIVE, READY = "/getToken", "/healthz", "/livez", "/readyz"
-METRICS = "/metrics"
+METRICS, CONNECTIONS = "/metrics", "/connections"
 """The doors that belong to the server, and to no issuer."""
 
 SECRET_JWT = "client_secret_jwt"
@@ -54,6 +56,7 @@ LISTED = frozenset(
 def paths(settings: Settings) -> dict[str, str]:
     """Every path and what it belongs to; raises ``ConfigError`` if two things want the same."""
     owners = dict.fromkeys((GET_TOKEN, HEALTH, LIVE, READY, METRICS), "the server itself")
+    owners |= dict.fromkeys(connecting(settings), "the server itself")
     problems = []
     for name, issuer in settings.issuers.items():
         path = urlsplit(issuer.url).path.removesuffix("/")
@@ -72,6 +75,15 @@ def paths(settings: Settings) -> dict[str, str]:
     if problems:
         raise ConfigError(problems=tuple(problems))
     return owners
+
+
+def connecting(settings: Settings) -> tuple[str, ...]:
+    """The paths of the doors where people connect accounts, if there is a token for that."""
+    names = [name for name, token in settings.tokens.items() if connectable(token.upstream)]
+    if not names:
+        return ()
+    asked = ("start", "complete", "list", "disconnect", *(f"callback/{name}" for name in names))
+    return (CONNECTIONS + REST, *(f"{CONNECTIONS}/{one}" for one in asked))
 
 
 def sockets(issuer: IssuerSettings) -> tuple[str, ...]:

@@ -15,13 +15,14 @@ never gets that person's account, and nobody is given an account of a stranger's
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from tokenward.oauth.scope import NOTHING, Scope
-from tokenward.server.connected import app_of
-from tokenward.server.model import Grant
+from tokenward.oauth.scope import Scope
+from tokenward.server.offline import Status, Whose
 
-if TYPE_CHECKING:  # a server without connections needs neither
+if TYPE_CHECKING:  # a server without connections needs none of them
+    import httpx2
+
     from tokenward.client.lasting import Lasting
     from tokenward.remote.flow import Flow
 
@@ -57,46 +58,19 @@ def connectable(upstream: object) -> Connectable | None:
     return upstream if isinstance(upstream, Connectable) else None
 
 
-class Whose(NamedTuple):
-    """Whose connection: this person's, for this app, to this token."""
-
-    token: str
-    subject: str
-    app: tuple[str, ...]
-    """What ``connected.app_of`` says of it."""
-
-    @classmethod
-    def of(cls, grant: Grant, token: str) -> Self:
-        """Whose it is if this grant leads to that token."""
-        return cls(token, grant.caller.subject, app_of(grant))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
-    """How it is about a connection; no secret is in it."""
-
-    scope: Scope = NOTHING
-    """What the person agreed to."""
-
-    since: float
-    """Seconds since the epoch."""
-
-    over: bool = False
-    """Whether the other server has ended it: the person would have to connect again."""
-
-
 class Kept(Protocol):
-    """Where the connections to one token are kept, and fresh tokens come from."""
+    """Where connections are kept, and fresh tokens come from (``offline.people``)."""
 
-    async def keep(self, whose: Whose, given: "Lasting", *, scope: Scope) -> None:
-        """Keep what was given, instead of whatever was there."""
+    async def put(self, whose: Whose, given: "Lasting", *, scope: Scope, account: str = "") -> None:
+        """Keep what was given, instead of whatever was there; ``ValueError`` for what does not
+        last."""
         ...
 
-    async def forget(self, whose: Whose) -> bool:
-        """End it, here at once and over there if they let us; whether there was any."""
+    async def remove(self, whose: Whose) -> str | None:
+        """End it, here at once and over there if they let us; ``None`` if there was none."""
         ...
 
-    async def look(self, whose: Whose) -> Standing | None:
+    async def status(self, whose: Whose) -> Status | None:
         """How it is about it; ``None`` if there is none."""
         ...
 
@@ -109,6 +83,8 @@ class Platform:
     """The token's, in the configuration."""
 
     upstream: Connectable
-    kept: Kept
+    http: "httpx2.AsyncClient" = field(repr=False)
+    """The way there."""
+
     scopes: Mapping[str, str] = field(default_factory=dict)
     """What its scopes mean."""

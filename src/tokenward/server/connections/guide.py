@@ -8,10 +8,8 @@ so that a server that is away costs nobody their link.
 
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import NamedTuple
-
-import httpx2
 
 from tokenward.client.lasting import Lasting
 from tokenward.clock import Clock
@@ -25,7 +23,7 @@ from tokenward.oauth.messages import AccessToken
 from tokenward.oauth.scope import Scope
 from tokenward.remote.fetch import RemoteError, arun
 from tokenward.server.connected import app_of, made_for
-from tokenward.server.connections import Platform, Whose
+from tokenward.server.connections import Kept, Platform
 from tokenward.server.connections.browsers import digest
 from tokenward.server.connections.ends import (
     SentBack,
@@ -38,6 +36,7 @@ from tokenward.server.connections.ends import (
 )
 from tokenward.server.connections.journeys import LIFETIMES, Journey, Journeys
 from tokenward.server.model import Authorization, Grant
+from tokenward.server.offline import Whose
 from tokenward.server.stores import StoreUnavailable
 
 PATH = "/connections"
@@ -80,7 +79,7 @@ class Guide:
     """By ``client_id``, and for those who have none by the caller that vouches for them."""
 
     journeys: Journeys
-    http: httpx2.AsyncClient = field(repr=False)
+    kept: Kept
     clock: Clock
 
     # ── the app begins ──────────────────────────────────────────────────────────────────────────
@@ -138,7 +137,8 @@ class Guide:
         """Where to go on: the other server; raises ``OAuthError``, and nothing has changed then."""
         journey = await self.shown(link)
         state, verifier = secrets.token_urlsafe(32), secrets.token_urlsafe(48)
-        flow = self.platforms[journey.token].upstream.asked_in_browser(
+        there = self.platforms[journey.token]
+        flow = there.upstream.asked_in_browser(
             Scope.parse(journey.scope),
             redirect_uri=self.callback(journey.token),
             state=state,
@@ -146,7 +146,7 @@ class Guide:
             now=self.clock(),
         )
         try:
-            url = await arun(flow, self.http)
+            url = await arun(flow, there.http)
         except RemoteError as fault:
             raise TemporarilyUnavailable(detail=f"{journey.token}: {fault.reason}") from None
         if await self.journeys.take("link", link) is None:
@@ -180,11 +180,10 @@ class Guide:
             raise another_browser()
         if journey.token != token:  # each server has an address of its own (RFC 9700 §4.4.2.2)
             raise another_server(f"{token} answered what {journey.token} was asked")
-        upstream = self.platforms[token].upstream
+        there = self.platforms[token]
+        flow = there.upstream.fault_of_issuer(answer.get("iss"), now=self.clock())
         try:
-            fault = await arun(
-                upstream.fault_of_issuer(answer.get("iss"), now=self.clock()), self.http
-            )
+            fault = await arun(flow, there.http)
         except RemoteError as exc:
             raise TemporarilyUnavailable(detail=f"{token}: {exc.reason}") from None
         if fault:
@@ -203,20 +202,22 @@ class Guide:
         code = answer.get("code", "")
         if not code or len(code) > LONGEST_CODE:
             raise SentBack(journey, ServerError(detail="neither a code nor an error came back"))
-        flow = self.platforms[journey.token].upstream.redeemed(
+        there = self.platforms[journey.token]
+        flow = there.upstream.redeemed(
             code,
             redirect_uri=self.callback(journey.token),
             verifier=journey.verifier,
             now=self.clock(),
         )
         try:
-            given = await arun(flow, self.http)
+            given = await arun(flow, there.http)
         except RemoteError as exc:
             detail = f"{journey.token}: {exc.reason}"
             cause = TemporarilyUnavailable if exc.transient else ServerError
             raise SentBack(journey, cause(detail=detail)) from None
-        if given.token is None and not given.refresh_token:
-            raise SentBack(journey, ServerError(detail=f"{journey.token}: {given.fault}"))
+        if not given.refresh_token:
+            said = given.fault or "there was nothing that lasts (no refresh token)"
+            raise SentBack(journey, ServerError(detail=f"{journey.token}: {said}"))
         return given
 
     # ── the app again ───────────────────────────────────────────────────────────────────────────
@@ -235,11 +236,11 @@ class Guide:
                 "code: another person, or another app, began this: nothing was connected",
                 detail=f"{taken.subject!r} began it, for {taken.app!r}",
             )
-        given = _read(taken.given)
-        scope = given.token.scope if given.token is not None else None
-        scope = scope or Scope.parse(taken.scope)
+        given, scope = _read(taken.given), Scope.parse(taken.scope)
+        if given.token is not None and given.token.scope:
+            scope = given.token.scope  # they may have agreed to less
         try:
-            await self.platforms[taken.token].kept.keep(taken.whose, given, scope=scope)
+            await self.kept.put(taken.whose, given, scope=scope)
         except StoreUnavailable:
             await self.journeys.put("code", taken, secret=code)  # if it is back by now
             raise

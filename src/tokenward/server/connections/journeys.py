@@ -13,7 +13,7 @@ from hashlib import sha256
 from typing import Literal
 
 from tokenward.clock import Clock
-from tokenward.server.connections import Whose
+from tokenward.server.offline import Whose
 from tokenward.server.seal import Seal, SealBroken
 from tokenward.server.stores import Shelf
 

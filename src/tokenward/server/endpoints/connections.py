@@ -13,13 +13,13 @@ import orjson
 from tokenward.oauth.errors import InvalidRequest, InvalidTarget, OAuthError
 from tokenward.oauth.messages import JWT, TOKEN_EXCHANGE, TokenRequest
 from tokenward.server.audit import Audit, Event
-from tokenward.server.connections import Standing, Whose
 from tokenward.server.connections.guide import Guide
 from tokenward.server.endpoints import REGISTERED, errors
 from tokenward.server.endpoints.token import HEADERS, form
 from tokenward.server.http import Answer, Received
 from tokenward.server.issuance import Issuance
 from tokenward.server.model import Grant
+from tokenward.server.offline import Status, Whose
 
 Asked = Literal["start", "complete", "list", "disconnect"]
 
@@ -78,23 +78,22 @@ class ConnectionsEndpoint:
         """The connection, if who began is who is there now."""
         journey = await self.guide.completed(grant, request.require("connection_code"))
         event.known["token"] = journey.token
-        standing = await self.guide.platforms[journey.token].kept.look(journey.whose)
-        return _told(journey.token, standing)
+        return _told(journey.token, await self.guide.kept.status(journey.whose))
 
     async def _list(self, grant: Grant) -> list[Mapping[str, object]]:
         """What this person has connected for this app; with a target, how it is about that one."""
         names = [self._target(grant)] if grant.targets else sorted(self.guide.platforms)
-        found = [
-            (name, await self.guide.platforms[name].kept.look(Whose.of(grant, name)))
-            for name in names
-        ]
+        found = [(name, await self.guide.kept.status(Whose.of(grant, name))) for name in names]
         return [_told(name, one) for name, one in found if one is not None or grant.targets]
 
     async def _disconnect(self, grant: Grant, event: Event) -> Mapping[str, object]:
         """It is over, whether or not any rule still allows the token."""
         name = event.known["token"] = self._target(grant)
-        ended = await self.guide.platforms[name].kept.forget(Whose.of(grant, name))
-        return {"audience": name, "status": "disconnected" if ended else "not_connected"}
+        ended = await self.guide.kept.remove(Whose.of(grant, name))
+        if ended is None:
+            return {"audience": name, "status": "not_connected"}
+        event.known["upstream"] = ended
+        return {"audience": name, "status": "disconnected", "upstream": ended}
 
     def _target(self, grant: Grant) -> str:
         """The one token that is meant; all targets must lead to it (RFC 8707 §2)."""
@@ -113,7 +112,7 @@ class ConnectionsEndpoint:
 
 def question(received: Received) -> TokenRequest:
     """The exchange that the person's token could be used for; raises ``OAuthError``."""
-    shown, pairs = received.header(b"authorization"), form(received)
+    shown, pairs = received.header(b"authorization"), form(received) if received.body else []
     if any(name == "grant_type" for name, _ in pairs):
         raise InvalidRequest("grant_type has no meaning here")
     if shown.lower().startswith(_BEARER):
@@ -129,12 +128,12 @@ def question(received: Received) -> TokenRequest:
     )
 
 
-def _told(name: str, standing: Standing | None) -> Mapping[str, object]:
-    if standing is None:
+def _told(name: str, status: Status | None) -> Mapping[str, object]:
+    if status is None:
         return {"audience": name, "status": "not_connected"}
-    said = {
+    said: dict[str, object] = {
         "audience": name,
-        "status": "ended" if standing.over else "connected",
-        "connected_at": int(standing.since),
+        "status": "ended" if status.ended else "connected",
+        "connected_at": int(status.since),
     }
-    return said | ({"scope": str(standing.scope)} if standing.scope else {})
+    return said | ({"scope": str(status.scope)} if status.scope else {})

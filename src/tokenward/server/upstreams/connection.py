@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from tokenward.client.codes import S256, challenge, redeem
+from tokenward.client.codes import S256, challenge, endless, is_endless, redeem, what_is_over
 from tokenward.client.flows import TokenEndpoint
-from tokenward.client.lasting import Lasting, revoke
+from tokenward.client.lasting import Lasting, refresh, revoke
 from tokenward.oauth.errors import InteractionRequired
 from tokenward.oauth.messages import AccessToken
 from tokenward.oauth.scope import NOTHING, Scope
@@ -126,16 +126,44 @@ class Connection(Registration):
     def redeemed(self, code: str, *, redirect_uri: str, verifier: str, now: float) -> Flow[Lasting]:
         """What the person has agreed to."""
         ask = partial(redeem, code=code, redirect_uri=redirect_uri, verifier=verifier, now=now)
-        return self.asked(ask, now=now)
+        return self._without_offline((yield from self.asked(ask, now=now)))
+
+    @property
+    def refresh_token(self) -> str:
+        """None to begin with: each person connects an account of their own."""
+        return ""
+
+    def refreshed(self, refresh_token: str, scope: Scope, *, now: float) -> Flow[Lasting]:
+        """A fresh token for whoever agreed."""
+        if is_endless(refresh_token):
+            yield from ()
+            return endless(refresh_token, scope, now=now)
+        ask = partial(
+            refresh,
+            refresh_token=refresh_token,
+            scope=scope,
+            audience=self.audience,
+            resource=self.resource,
+            now=now,
+        )
+        return self._without_offline((yield from self.asked(ask, now=now)))
 
     def revoked(self, refresh_token: str, *, now: float) -> Flow[bool]:
         """Tell them that it is over; whether there is anywhere to tell."""
 
         def ask(here: TokenEndpoint) -> Flow[bool]:
-            url = self.revocation_endpoint or here.revocation_url
-            return revoke(replace(here, revocation_url=url), refresh_token, now=now)
+            there = replace(here, revocation_url=self.revocation_endpoint or here.revocation_url)
+            token, hint = what_is_over(refresh_token)
+            return revoke(there, token, hint=hint, now=now)
 
         return self.asked(ask, now=now)
+
+    def _without_offline(self, given: Lasting) -> Lasting:
+        """What lasts is for us: the scopes that bring it are none of the token's."""
+        token = given.token
+        if token is None or not token.scope & self.offline_scope:
+            return given
+        return replace(given, token=replace(token, scope=token.scope - self.offline_scope))
 
     def _known(self, now: float) -> Flow[Metadata]:
         """What the issuer says of itself, which is looked up once an hour; nothing if we have been
