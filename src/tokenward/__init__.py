@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         aget_token,
         get_token,
     )
+    from tokenward.client.accounts import Account, Accounts
     from tokenward.client.ambient.auth import ambient_auth
     from tokenward.client.named import atoken_for, requires_token, token_for
     from tokenward.oauth.errors import OAuthError
@@ -42,6 +43,8 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AccessToken",
+    "Account",
+    "Accounts",
     "BearerMiddleware",
     "Claims",
     "Credentials",
@@ -95,6 +98,7 @@ _HOMES = {
         "tokenward.verifier",
     ),
     **dict.fromkeys(("atoken_for", "requires_token", "token_for"), "tokenward.client.named"),
+    **dict.fromkeys(("Account", "Accounts"), "tokenward.client.accounts"),
     "ambient_auth": "tokenward.client.ambient.auth",
     "AccessToken": "tokenward.oauth.messages",
     "OAuthError": "tokenward.oauth.errors",

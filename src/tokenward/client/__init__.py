@@ -6,6 +6,7 @@ of ours. Secrets and tokens go over TLS, in headers and bodies, to the address t
 * ``auth``         TokenAuth: a token with every request of httpx2
 * ``once``         get_token, aget_token
 * ``named``        token_for, requires_token: whoever this program is
+* ``accounts``     Accounts: those that people have elsewhere, connected for this app
 * ``ambient``      who that is in a CI job, a pod or a cloud machine
 * ``cache``        one question for a crowd of threads and tasks, remembered, asked again early
 * ``disk``         the same for all processes of a user
