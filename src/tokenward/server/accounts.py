@@ -16,7 +16,6 @@ from tokenward.server.issuance import Issuance
 from tokenward.server.routing import REST
 from tokenward.server.settings import Settings
 from tokenward.server.settings.connecting import origin_of
-from tokenward.server.stores import Shelf
 from tokenward.server.theirs import Theirs
 
 ASKED: tuple[Asked, ...] = ("start", "complete", "list", "disconnect")
@@ -28,7 +27,7 @@ def connecting(settings: Settings) -> list[str]:
 
 
 def accounts(
-    settings: Settings, theirs: Theirs, shelf: Shelf, issuance: Issuance, audit: Audit
+    settings: Settings, theirs: Theirs, issuance: Issuance, audit: Audit
 ) -> dict[str, Endpoint]:
     """All of them, by path; none where nobody connects an account."""
     names, seal, clock = connecting(settings), theirs.seal(), theirs.clock
@@ -37,7 +36,7 @@ def accounts(
         origin=origin,
         platforms={name: _platform(settings, theirs.brokers[name], name) for name in names},
         apps=apps(settings),
-        journeys=Journeys(shelf=shelf, seal=seal, clock=clock),
+        journeys=Journeys(shelf=theirs.store.shelf, seal=seal, clock=clock),
         kept=theirs.people,
         clock=clock,
     )

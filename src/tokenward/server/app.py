@@ -204,10 +204,7 @@ class Server:
                 clock=self.clock,
                 challenges=subjects.challenges,
             )
-        if doors.connecting(settings):
-            from tokenward.server.accounts import accounts  # noqa: PLC0415  few have any
-
-            routes |= accounts(settings, self.theirs, self.store.shelf, issuance, audit)
+        routes |= doors.accounts(settings, self.theirs, issuance, audit)
         return self.watchers.around(routes) | doors.hubs(settings, issuance, audit, subjects.proofs)
 
     async def close(self) -> None:

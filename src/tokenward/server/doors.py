@@ -42,6 +42,9 @@ from tokenward.server.stores import Shelf
 if TYPE_CHECKING:
     from tokenward.server.natives import Natives
 
+if TYPE_CHECKING:
+    from tokenward.server.theirs import Theirs
+
 GET_TOKEN, HEALTH, LIVE, READY = "/getToken", "/healthz", "/livez", "/readyz"
 METRICS, CONNECTIONS = "/metrics", "/connections"
 """The doors that belong to the server, and to no issuer."""
@@ -84,6 +87,17 @@ def connecting(settings: Settings) -> tuple[str, ...]:
         return ()
     asked = ("start", "complete", "list", "disconnect", *(f"callback/{name}" for name in names))
     return (CONNECTIONS + REST, *(f"{CONNECTIONS}/{one}" for one in asked))
+
+
+def accounts(
+    settings: Settings, theirs: "Theirs", issuance: Issuance, audit: Audit
+) -> dict[str, Endpoint]:
+    """Those doors, by path."""
+    if not connecting(settings):
+        return {}
+    from tokenward.server.accounts import accounts as open_accounts  # noqa: PLC0415  few have any
+
+    return open_accounts(settings, theirs, issuance, audit)
 
 
 def sockets(issuer: IssuerSettings) -> tuple[str, ...]:
