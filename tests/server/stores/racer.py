@@ -39,6 +39,10 @@ async def add(store, round, n):
     return await store.shelf.add(f"jti {round}", me(round, n).encode(), until=None)
 
 
+async def swap(store, round, n):
+    return await store.shelf.swap(f"grant {round}", b"old", me(round, n).encode(), until=None)
+
+
 async def take(store, round, n):
     return await store.shelf.take(f"code {round}") is not None
 
@@ -59,7 +63,7 @@ async def hold(store, round, n):
     return await store.leases.hold(f"lease {round}", until=time.time() + 60)
 
 
-RACES = {"add": add, "take": take, "rotate": rotate, "rob": rob, "hold": hold}
+RACES = {"add": add, "swap": swap, "take": take, "rotate": rotate, "rob": rob, "hold": hold}
 
 
 async def write(store, round):

@@ -57,14 +57,17 @@ async def check_races(store, url, *, processes, rounds, at_once):
 async def _prepare(store, round):
     await asyncio.gather(
         store.shelf.put(f"code {round}", b"grant", until=None),
+        store.shelf.put(f"grant {round}", b"old", until=None),
         store.chains.begin(f"family {round}", f"old {round}", b"", until=None),
         store.chains.begin(f"brief family {round}", f"once {round}", b"", until=None),
     )
 
 
-async def _check(store, round, *, add, take, rotate, rob, hold):
+async def _check(store, round, *, add, swap, take, rotate, rob, hold):
     """What each of the racers got, by name."""
     (adder,) = (name for name, added in add.items() if added)
+    (swapper,) = (name for name, swapped in swap.items() if swapped)
+    assert await store.shelf.get(f"grant {round}") == swapper.encode()
     assert sum(take.values()) == 1
     assert sum(number is not None for number in hold.values()) == 1
 
