@@ -445,6 +445,7 @@ ERRORS = [
     (after(ITWIN, 'auth = "basic"'), "tokens.itwin.auth", 'must be one of "client_secret_basic"'),
     (after(ITWIN, 'token_endpoint = "https://x.example.com"'), "tokens.itwin", "exactly one of"),
     (add('[tokens.x]\nupstream = "client_credential"'), "x.upstream", 'mean "client_credentials"?'),
+    (add(LASTING + LASTING.replace("tokens.x", "tokens.y")), "y.refresh_token", "tokens.x too"),
     (add(LASTING + 'revocation = "x"'), "tokens.x.revocation", '"revocation_endpoint"?'),
     (add(LASTING.replace("refresh_token =", "#")), "tokens.x.refresh_token", "is missing"),
     (add(LASTING.replace("${SECRET}", "")), "tokens.x.refresh_token", "is empty"),

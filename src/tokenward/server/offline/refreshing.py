@@ -182,7 +182,7 @@ class Refreshing:
                         return Turn(place=place, number=number, ends=ends, seen=begun)
                     await _soon(self.leases.release(place, number))
                     return again
-                try_again = loop.time() + LEASE / 5
+                try_again = loop.time() + LEASE / 20
             if loop.time() + pause >= until:
                 return Failure(detail="another process asks, and has no answer yet", asked=False)
             await asyncio.sleep(pause)

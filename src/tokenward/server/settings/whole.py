@@ -18,6 +18,7 @@ from tokenward.server.settings.clients import Metadata
 from tokenward.server.settings.holders import check_holders
 from tokenward.server.settings.hub import check_hub
 from tokenward.server.settings.issuers import IssuerSettings, read_issuers
+from tokenward.server.settings.lasting import mind_forgetting, mind_refresh_tokens
 from tokenward.server.settings.limits import read_limits
 from tokenward.server.settings.listen import Listen, listen_table, mind_workers, read_listen
 from tokenward.server.settings.log import LogSettings, read_log
@@ -247,14 +248,9 @@ def read(document: Mapping[str, object], report: Report) -> Settings:
     check_defaults(callers, tokens.declared, report)
     rules = read_rules(sections.allow, callers, tokens, report)
     mind_onward(rules, callers, tokens, report)
-    if issuers.read and top and top.store == "memory:":
-        report.warn(
-            ("store",),
-            "memory: forgets the signing keys whenever the server stops, and with them "
-            "every token it has minted",
-            'store = "sqlite:///var/lib/tokenward.db"',
-        )
+    mind_refresh_tokens(tokens.read, report)
     if top:
+        mind_forgetting(top.store, issuers, tokens.read, report)
         mind_workers(listen, top.store, report)
     if not sections.tokens:
         report.warn((), "there is nothing to ask for", "a token is a table: [tokens.reports]")
