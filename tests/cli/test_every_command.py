@@ -25,6 +25,8 @@ GROUPS = {
     "clients": ("list", "show", "add", "disable", "enable", "remove"),
     "clients secrets": ("list", "add", "remove"),
     "api-keys": ("new", "list", "expire", "revoke"),
+    "hub": (),
+    "hub keys": ("new", "list", "disable"),
     "identity": ("new", "show", "token"),
 }
 TOP = tuple(name for name in GROUPS if " " not in name)

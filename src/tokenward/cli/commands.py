@@ -15,6 +15,7 @@ from tokenward.cli import (
     dev,
     explain,
     hash,
+    hub,
     identity,
     inspect,
     keys,
@@ -67,6 +68,7 @@ app.add_typer(
     clients.app, name="clients", short_help="Clients that are not in the configuration file."
 )
 app.add_typer(apikeys.app, name="api-keys", short_help="Keys for scripts.")
+app.add_typer(hub.app, name="hub", short_help="Keys that applications show at a hub.")
 app.add_typer(identity.app, name="identity", short_help="A private key instead of a password.")
 
 

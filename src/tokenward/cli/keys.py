@@ -190,12 +190,14 @@ def _revoke(settings: "Settings", names: list[str], kid: str, *, json: bool) -> 
 def _reseal(settings: "Settings", names: list[str], *, json: bool) -> None:
     from tokenward.server.apikeys import reseal as reseal_keys  # noqa: PLC0415
     from tokenward.server.directory import reseal  # noqa: PLC0415
+    from tokenward.server.hubkeys import reseal as reseal_hub_keys  # noqa: PLC0415
     from tokenward.server.offline.safe import reseal as reseal_grants  # noqa: PLC0415
 
     async def seal_anew(ring: "KeyRing", _: "dict[str, Periods]") -> int:
         algorithms = {name: settings.issuers[name].algorithm for name in names}
         lists = await reseal(ring.shelf, ring.seal) + await reseal_keys(ring.shelf, ring.seal)
         lists += await reseal_grants(ring.shelf, ring.seal)
+        lists += await reseal_hub_keys(ring.shelf, ring.seal)
         return lists + sum([await ring.reseal(name, it) for name, it in algorithms.items()])
 
     number = _with(settings, seal_anew, json=json)

@@ -85,8 +85,8 @@ def restore(
     if changed:
         note(f"The configuration is not the one of then (sha256:{label.configuration or 'none'}).")
     note("What was revoked or removed since then is good again: tokens until they expire, signing")
-    note("keys, clients and API keys until you end them once more (tokenward keys list,")
-    note("clients list, api-keys list).")
+    note("keys, clients, API keys and hub keys until you end them once more (tokenward keys list,")
+    note("clients list, api-keys list, hub keys list).")
 
 
 def _check_records(backup: "Backup") -> None:

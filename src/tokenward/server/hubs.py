@@ -8,7 +8,7 @@ from tokenward.server.endpoints import Endpoint
 from tokenward.server.hub.door import HubDoor
 from tokenward.server.issuance import Issuance
 from tokenward.server.profiles.hub import Hub
-from tokenward.server.proofs.hub_key import UserGroup
+from tokenward.server.proofs.hub_key import Application
 from tokenward.server.settings import Settings
 
 
@@ -16,11 +16,9 @@ def hubs(
     settings: Settings, issuance: Issuance, audit: Audit, proofs: Iterable[object]
 ) -> dict[str, Endpoint]:
     """Their doors, by path."""
-    groups = {
-        one.key: one.within(settings.subjects[one.name].origins)
-        for one in proofs
-        if isinstance(one, UserGroup)
-    }
+    applications = tuple(one for one in proofs if isinstance(one, Application))
+    for one in applications:
+        one.origins = settings.subjects[one.trusting.name].origins
     routes: dict[str, Endpoint] = {}
     for name, issuer in settings.issuers.items():
         profile = issuer.profile
@@ -29,7 +27,7 @@ def hubs(
                 issuer=name,
                 issuance=issuance,
                 audit=audit,
-                groups=groups,
+                applications=applications,
                 seconds=profile.challenge,
                 most=profile.waiting,
             )

@@ -1,5 +1,8 @@
 """Key, challenge, signature, token: the conversation, without anything that carries it."""
 
+from dataclasses import replace
+from datetime import datetime
+
 import pytest
 
 from tests.hub import KEY, OPEN_KEY, SECRET, metadata, signature
@@ -13,20 +16,27 @@ from tokenward.oauth.errors import (
     TooManyRequests,
 )
 from tokenward.server.hub import grpcweb
+from tokenward.server.hub.door import HubDoor
 from tokenward.server.hub.exchange import Issue, Listen, Look, Refused, Say, get_token, status_of
 from tokenward.server.hub.grpcweb import END, Request
+from tokenward.server.hubkeys import Entry
 from tokenward.server.proofs import Trusting
 from tokenward.server.proofs.hub_key import HubKey
 
 NOW = 1_800_000_000.0
 SOMEBODY = PrivateKey.generate()
 CHALLENGE = bytes(range(32))
+OTHER = "b" + "c" * 26
+HMAC_MESSAGE = "2030-01-02T03:04:05.678Z"
+HMAC_SIGNATURE = "bm2y3metd5dqogz7sa662sugyb2vbv3nuvfs4ly2apzbfucim6c3a"
+"""Of SECRET, by @textile/security."""
 
 
 def group(*, name="app", origins=(), taken=(), **settings):
     settings = {"key": KEY, "secret": SECRET} | settings
     made = HubKey(**settings).trusted(Trusting(name=name, taken=taken, clock=lambda: NOW))
-    return made.within(frozenset(origins))
+    made.origins = frozenset(origins)
+    return made.find(settings["key"])
 
 
 def talk(*said, origin="", found=None, random=lambda _: CHALLENGE):
@@ -74,7 +84,12 @@ def test_who_signs_the_challenge_gets_a_token():
     assert steps[4] == Listen(signing=True)
     caller = steps[5].caller
     assert (caller.name, caller.subject) == ("app", SOMEBODY.public.text)
-    assert caller.claims == {"key": SOMEBODY.public.text, "key_type": "ed25519", "app": KEY}
+    assert caller.claims == {
+        "key": SOMEBODY.public.text,
+        "key_type": "ed25519",
+        "app": KEY,
+        "app_type": "user",
+    }
     assert steps[6] == Say(grpcweb.token("a token"))
 
 
@@ -229,6 +244,7 @@ def test_every_refusal_has_a_number(problem, code):
         ({"secret": SECRET[:-1]}, "secret: "),
         ({"secret": SECRET.upper()}, "secret: must be base32"),
         ({"key": ""}, "key: is missing"),
+        ({"key": "", "secret": "", "development": True}, "key: is missing"),
         ({"key": "b1"}, "key: must be base32"),
         ({"key": "xyz"}, "key: must be base32"),
         ({"key": "b" + "a" * 200}, "key: must be base32"),
@@ -240,6 +256,46 @@ def test_keys_and_secrets_that_cannot_be_any_are_told_at_the_start(settings, mes
         HubKey(**({"key": KEY, "secret": SECRET} | settings))
     for value in settings.values():
         assert value is True or len(str(value)) < 5 or str(value) not in str(wrong.value)
+
+
+@pytest.mark.parametrize(
+    ("message", "signature", "good"),
+    [
+        (HMAC_MESSAGE, HMAC_SIGNATURE, True),
+        (HMAC_MESSAGE.replace(".678", ".679"), HMAC_SIGNATURE, False),
+        (HMAC_MESSAGE, HMAC_SIGNATURE.replace("bm2y", "bm2z"), False),
+    ],
+)
+def test_the_signature_is_what_textiles_clients_compute(message, signature, good):
+    clock = lambda: datetime.fromisoformat("2030-01-02T03:04:00Z").timestamp()  # noqa: E731
+    there = replace(group(), clock=clock)
+    if good:
+        there.check(signature, message)
+        return
+    with pytest.raises(InvalidClient, match="made with another secret") as refused:
+        there.check(signature, message)
+    assert status_of(refused.value) == (16, "Bad API key signature")
+
+
+async def test_the_configurations_word_on_a_key_counts_whatever_was_made_besides():
+    def of(name, **settings):
+        return HubKey(**settings).trusted(Trusting(name=name, clock=lambda: NOW))
+
+    first, second = of("first"), of("second", key=KEY, secret=SECRET)
+    first.know([Entry(key=KEY, caller="first"), Entry(key=OTHER, caller="second")])
+    second.know([Entry(key=KEY, caller="second"), Entry(key=OTHER, caller="second")])
+    assert first.find(KEY).secret == b""
+    assert first.find(OTHER) is None
+    assert second.find(KEY).secret
+    assert second.find(OTHER).name == "second"
+    assert second.find("") is None
+    door = HubDoor(issuer="hub", issuance=None, audit=None, applications=(first, second))
+    assert (await door.find(KEY)).name == "second"
+    assert (await door.find(OTHER)).name == "second"
+    assert await door.find("b" + "d" * 26) is None
+    second.know([])
+    assert second.find(OTHER) is None
+    assert second.find(KEY)
 
 
 def test_the_secret_is_in_no_repr():

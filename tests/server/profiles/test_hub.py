@@ -1,15 +1,13 @@
 """Tokens as a hub makes them, and issuers that are their keys."""
 
-import io
 import sys
-from contextlib import redirect_stdout
 from math import inf
 
 import httpx2
 import pytest
 
 from tests.docs import examples
-from tests.hub import CLIENT_SECRET, KEY, OPEN_KEY, settings
+from tests.hub import CLIENT_SECRET, KEY, OPEN_KEY, SECRET, settings
 from tests.world import US, claims_of, header_of, lifespan
 from tokenward.jose.identity import PublicKey
 from tokenward.jose.jws import parse
@@ -184,17 +182,23 @@ def test_what_may_be_regretted_is_warned_of(tmp_path):
 
 def test_the_configuration_of_the_how_to_is_one(tmp_path):
     page = examples("docs/howto/be-a-textile-hub.md")
-    printed = io.StringIO()
-    with redirect_stdout(printed):
-        page["keys"].run()
-    key, secret = (line.partition("=")[2].strip(' "') for line in printed.getvalue().splitlines())
     path = tmp_path / "tokenward.toml"
-    path.write_text(page["configuration"].text({"bfausukzmfuxc6mbrgiztinjwg4": key}))
-    found = load(path, {"NOTES_SECRET": secret})
-    assert found.subjects["notes"].proof.key == key
-    assert found.issuers["hub"].profile.expire
     path.write_text(page["configuration"].text())
-    assert load(path, {"NOTES_SECRET": secret}).warnings == ()
+    found = load(path, {"NOTES_SECRET": SECRET})
+    assert found.issuers["hub"].profile.expire
+    assert found.warnings == ()
+
+
+@pytest.mark.parametrize("more", ['secret = "' + SECRET + '"', "development = true"])
+def test_what_is_said_of_a_key_that_is_not_there_is_a_mistake(tmp_path, more):
+    alone = ('key     = "' + KEY + '"\nsecret  = "' + SECRET + '"', more)
+    with pytest.raises(ConfigError, match="key: is missing"):
+        loaded(tmp_path, alone)
+
+
+def test_an_application_may_have_no_key_in_the_configuration_at_all(tmp_path):
+    found = loaded(tmp_path, ('key     = "' + KEY + '"\nsecret  = "' + SECRET + '"', ""))
+    assert found.subjects["app"].proof.key == ""
 
 
 def test_the_port_of_the_how_to_is_one(tmp_path):

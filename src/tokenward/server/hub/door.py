@@ -4,7 +4,6 @@ Law of this module: the spine decides. What a conversation has shown is a caller
 is a token for it, and which, the rules say as they do for everybody.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
@@ -23,7 +22,7 @@ from tokenward.server.hub.exchange import (
 )
 from tokenward.server.issuance import Issuance
 from tokenward.server.model import Caller, Client, Grant
-from tokenward.server.proofs.hub_key import UserGroup
+from tokenward.server.proofs.hub_key import Application, UserGroup
 from tokenward.server.websocket import Terms, WebSocket, opened
 
 TERMS = Terms(subprotocol="grpc-websockets", longest=grpcweb.LONGEST_FRAME)
@@ -64,8 +63,7 @@ class HubDoor:
 
     issuance: Issuance
     audit: Audit
-    groups: Mapping[str, UserGroup] = field(repr=False)
-    """By their keys."""
+    applications: tuple[Application, ...] = field(repr=False)
 
     seconds: float = 60.0
     """For a signature."""
@@ -109,7 +107,10 @@ class HubDoor:
 
     async def find(self, key: str) -> UserGroup | None:
         """The application with this key."""
-        return self.groups.get(key)
+        there = self.applications
+        # What the configuration says of a key counts, whatever was made besides.
+        writer = (app for app in there if app.written is not None and app.written.key == key)
+        return next((it for app in (*writer, *there) if (it := app.find(key)) is not None), None)
 
     async def issue(self, caller: Caller, event: Event) -> str:
         """The token that the rules have for this caller at this issuer."""

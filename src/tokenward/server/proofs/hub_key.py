@@ -8,23 +8,22 @@ it expires). Who the people are, they show with keys of their own: see ``server/
 
 import hmac
 import re
-from collections.abc import Container
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from hashlib import sha256
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from tokenward.clock import Clock
 from tokenward.jose import multibase
 from tokenward.jose.identity import PublicKey
 from tokenward.oauth.errors import InvalidClient
+from tokenward.server import hubkeys
+from tokenward.server.directory import Directory
+from tokenward.server.hubkeys import Entry, key_fault, secret_fault
 from tokenward.server.model import Caller
 from tokenward.server.proofs import Trusting
 from tokenward.server.values import Within
-
-LONGEST_KEY = 128
-SHORTEST_SECRET = 16
-"""Bytes; the original's have 24."""
 
 REQUIRED = "API key signature required"
 BAD = "Bad API key signature"
@@ -35,7 +34,6 @@ _DATE = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?"
     r"(?:Z|[+-][0-9]{2}:[0-9]{2})"
 )
-_KEY = re.compile(r"b[a-z2-7]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,13 +41,17 @@ class HubKey:
     """Settings of an application of Textile's. Its people are their public keys."""
 
     key: str = ""
-    """Its user-group key: base32 with a `b` before it. It is no secret."""
+    """Its user-group key: base32 with a `b` before it. It is no secret. Besides, or instead, there
+    are those that `tokenward hub keys new` has made for it."""
 
     secret: str = field(default="", repr=False)
     """The key's secret, as `"${NAME}"`, in the same spelling."""
 
     development: bool = False
     """Whether the key has no secret, so that whoever knows it speaks for the application."""
+
+    type: Literal["user", "account"] = "user"
+    """Whose the key is, which rules see as the claim `app_type`."""
 
     max_ahead: Annotated[float, Within("1m", "24h")] = 3_600.0
     """How far ahead a signature may expire at most: whoever sees one can use it until then.
@@ -58,6 +60,10 @@ class HubKey:
     at_a_hub: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
+        if not self.key:
+            if self.secret or self.development:
+                raise ValueError(f"key: {key_fault(self.key)}")
+            return
         if fault := key_fault(self.key):
             raise ValueError(f"key: {fault}")
         if self.development and self.secret:
@@ -65,26 +71,105 @@ class HubKey:
         if not self.development and (fault := secret_fault(self.secret)):
             raise ValueError(f"secret: {fault}")
 
-    def trusted(self, trusting: Trusting) -> "UserGroup":
+    def trusted(self, trusting: Trusting) -> "Application":
         """The application itself."""
+        it = Application(trusting=trusting, max_ahead=self.max_ahead)
+        if self.key:
+            secret = b"" if self.development else multibase.decode(self.secret)
+            it.written = it.group(
+                Entry(key=self.key, caller=trusting.name, type=self.type, secret=secret)
+            )
+        return it
+
+
+@dataclass(slots=True, kw_only=True)
+class Application:
+    """The keys of one application; no token of its people is good for an exchange."""
+
+    trusting: Trusting
+    max_ahead: float
+    """Seconds."""
+
+    origins: frozenset[str] = frozenset()
+    """The pages that may ask."""
+
+    written: "UserGroup | None" = None
+    """The one in the configuration."""
+
+    _made: "dict[str, UserGroup]" = field(default_factory=dict, init=False, repr=False)
+    _directory: Directory | None = field(default=None, init=False, repr=False)
+
+    def find(self, key: str) -> "UserGroup | None":
+        """Those who have this key, if it is one of ours and still good."""
+        if self.written is not None and key == self.written.key:
+            found: UserGroup | None = self.written
+        else:
+            found = self._made.get(key)
+        return None if found is None else replace(found, origins=self.origins)
+
+    def know(self, entries: Iterable[Entry]) -> None:
+        """From now on these are the keys besides the configuration's, and no others."""
+        name = self.trusting.name
+        self._made = {it.key: self.group(it) for it in entries if it.caller == name}
+
+    def group(self, entry: Entry) -> "UserGroup":
+        """Those who have this key."""
         return UserGroup(
-            name=trusting.name,
-            default=trusting.default,
-            key=self.key,
-            secret=b"" if self.development else multibase.decode(self.secret),
+            name=self.trusting.name,
+            default=self.trusting.default,
+            key=entry.key,
+            type=entry.type,
+            secret=entry.secret,
             max_ahead=self.max_ahead,
-            taken=trusting.taken,
-            clock=trusting.clock,
+            taken=self.trusting.taken,
+            clock=self.trusting.clock,
         )
+
+    def recall(self, digest: bytes) -> Caller | None:  # noqa: ARG002  as the contract has it
+        """Nobody: there are no tokens of theirs."""
+        return None
+
+    async def prove(self, token: str, digest: bytes) -> Caller | None:  # noqa: ARG002
+        """Nobody: there are no tokens of theirs."""
+        return None
+
+    async def open(self) -> None:
+        """Read the list, and look again and again whether there is another.
+
+        Raises ``StoreUnavailable``, ``SealBroken`` and ``WrongStore``.
+        """
+        shelf, seal = self.trusting.shelf, self.trusting.seal
+        if shelf is None or seal is None:
+            return  # nobody can have made a key
+        self._directory = Directory(
+            shelf=shelf,
+            seal=seal,
+            show=self.know,
+            place=hubkeys.SHELF,
+            read=hubkeys.from_bytes,
+            what="hub keys",
+        )
+        await self._directory.open()
+
+    async def close(self) -> None:
+        """Look no more."""
+        if self._directory is not None:
+            await self._directory.close()
+
+    async def look(self) -> None:
+        """Look now whether there is another list."""
+        if self._directory is not None:
+            await self._directory.look()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UserGroup:
-    """The people of one application; no token of theirs is good for an exchange."""
+    """Those who have one key of an application."""
 
     name: str
     default: str = ""
     key: str
+    type: str = hubkeys.USER
     secret: bytes = field(repr=False)
     """Empty if there is none."""
 
@@ -95,18 +180,6 @@ class UserGroup:
     clock: Clock = field(repr=False)
     origins: frozenset[str] = frozenset()
     """The pages that may ask; whoever is no page says nothing about it."""
-
-    def within(self, origins: frozenset[str]) -> "UserGroup":
-        """The same, for pages of these origins."""
-        return replace(self, origins=origins)
-
-    def recall(self, digest: bytes) -> Caller | None:  # noqa: ARG002  as the contract has it
-        """Nobody: there are no tokens of theirs."""
-        return None
-
-    async def prove(self, token: str, digest: bytes) -> Caller | None:  # noqa: ARG002
-        """Nobody: there are no tokens of theirs."""
-        return None
 
     def check(self, signature: str, message: str) -> None:
         """See that the application's server has let somebody in, and until when.
@@ -136,8 +209,14 @@ class UserGroup:
         """Whoever has just shown to hold this key."""
         if key.text in self.taken:
             raise InvalidClient("Bad authorization", detail="the key is the name of another")
-        claims = {"key": key.text, "key_type": key.kind, "app": self.key}
-        return Caller(name=self.name, subject=key.text, claims=claims, default=self.default)
+        claims = {"key": key.text, "key_type": key.kind, "app": self.key, "app_type": self.type}
+        return Caller(
+            name=self.name,
+            subject=key.text,
+            claims=claims,
+            default=self.default,
+            credential=self.key,
+        )
 
     def _bad(self, why: str) -> InvalidClient:
         return InvalidClient(BAD, detail=f"caller {self.name!r}: signature: {why}")
@@ -151,33 +230,3 @@ def moment(message: str) -> float | None:
         return datetime.fromisoformat(message).timestamp()
     except (ValueError, OverflowError):
         return None
-
-
-def key_fault(key: str) -> str:
-    """What is wrong with a user-group key, in words without it; empty if nothing is."""
-    if not key:
-        return "is missing: the user-group key of the application"
-    if len(key) > LONGEST_KEY or not _KEY.fullmatch(key):
-        return "must be base32 with a b before it: only the letters a to z and the digits 2 to 7"
-    return _undecodable(key)
-
-
-def secret_fault(secret: str) -> str:
-    """What is wrong with the secret of such a key; quotes nothing of it."""
-    if not secret:
-        return "is missing; development = true says that there is none"
-    if len(secret) > LONGEST_KEY or not _KEY.fullmatch(secret):
-        return "must be base32 with a b before it: only the letters a to z and the digits 2 to 7"
-    if fault := _undecodable(secret):
-        return fault
-    if len(multibase.decode(secret)) < SHORTEST_SECRET:
-        return f"must have {SHORTEST_SECRET} bytes at least"
-    return ""
-
-
-def _undecodable(text: str) -> str:
-    try:
-        multibase.decode(text)
-    except ValueError:
-        return "is cut off, or not spelled as base32 is: the last characters cannot be right"
-    return ""

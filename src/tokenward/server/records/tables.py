@@ -8,6 +8,7 @@ from sqlalchemy import (
     Column,
     Float,
     ForeignKey,
+    Integer,
     MetaData,
     String,
     Table,
@@ -81,4 +82,20 @@ api_keys = Table(
     Column("expires", Float(53)),
     # NULL: it was not.
     Column("revoked", Float(53)),
+)
+
+hub_keys = Table(
+    "tokenward_hub_keys",
+    METADATA,
+    # As applications show it; no secret.
+    Column("key", String(128), primary_key=True),
+    # The [callers.<name>] it is for.
+    Column("caller", Text, nullable=False),
+    # user or account.
+    Column("type", String(16), nullable=False),
+    # 1: it has a secret, which is sealed and not in the tables. 0: it needs none.
+    Column("secured", Integer, nullable=False),
+    Column("made", Float(53), nullable=False),
+    # NULL: it is not.
+    Column("disabled", Float(53)),
 )

@@ -26,7 +26,7 @@ def check_hub(
         if not getattr(subject.proof, "at_a_hub", False):
             continue
         key = subject.proof.key
-        if key in owners:
+        if key and key in owners:
             report.error((*at, "key"), f"is the key of callers.{owners[key]} already")
         owners.setdefault(key, name)
         if not hub:
