@@ -20,7 +20,7 @@ ECDSA, PKCS1 = ec.ECDSA(SHA256), padding.PKCS1v15()
 DATA = b"x" * 300
 """As much as there is to sign in a token."""
 
-RSA_BITS = 3072
+RSA_BITS = 2048
 
 
 def private(kind: str) -> Any:

@@ -14,9 +14,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
 from bench import neighbours
 from bench.asking import Pool, Wrong
 from bench.callers import BY_CERTIFICATE, CALLERS, PROXY, SIGNER, certificate, inline, rules
+from bench.checking import RSA_BITS
 from bench.ours import EXCHANGE, JWT, SERVICE, Ours
 from bench.requests import access_token, basic, bearer, get, post
 from bench.talking import talk
@@ -68,7 +72,7 @@ class Proofs:
             self.ours.variables = {"AUTHORITY": authority}
             self.ours.prepare()
             return
-        self.people = {kind: PrivateKey.generate(kind) for kind in KINDS}
+        self.people = {kind: _key(kind) for kind in KINDS}
         self.clients = {alg: SigningKey.generate(alg) for alg in SIGNERS}
         callers = CALLERS.substitute(
             port=self.ours.port,
@@ -180,6 +184,15 @@ class Proofs:
         token = await talk(pool.port, "/hub/threads.pb.API/GetToken", said, self.people["ed25519"])
         if not token.startswith("eyJ"):
             raise Wrong(f"no token: {token[:100]}")
+
+
+def _key(kind: str) -> PrivateKey:
+    """Somebody's key; one of RSA as short as it may be, for those who ask have to sign with it."""
+    if kind != "rsa":
+        return PrivateKey.generate(kind)
+    made = rsa.generate_private_key(65537, RSA_BITS)
+    pem = made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return PrivateKey.from_string(pem.decode())
 
 
 def _wanted() -> dict[str, str]:

@@ -3,7 +3,10 @@
 import asyncio
 import json
 import os
+import re
 import sys
+import threading
+from functools import partial
 
 import pytest
 
@@ -24,7 +27,12 @@ from bench.rows.every import EVERY
 from bench.talking import talk
 from bench.wrk import Void
 from tests.docs import ROOT
-from tokenward.jose.identity import PrivateKey
+from tokenward.clock import now
+from tokenward.jose.identity import PrivateKey, PublicKey
+from tokenward.jose.keys import SigningKey, VerifyingKey
+from tokenward.server.app import Server
+from tokenward.server.serve import serving
+from tokenward.server.settings import load
 
 EVERY_CORE = frozenset(os.sched_getaffinity(0))
 MEASURED = {who for row in proofs.ROWS for who in row.measures}
@@ -32,17 +40,21 @@ MEASURED = {who for row in proofs.ROWS for who in row.measures}
 
 @pytest.fixture(scope="module", params=[PROVING, PROXIED])
 def server(request, tmp_path_factory):
-    """One that knows everybody, and what they show."""
+    """One that knows everybody, what they show, and the server itself, which runs in a thread."""
     folder = tmp_path_factory.mktemp("proving")
     knows = Proofs(ours=Ours(folder=folder, cores=Cores.ours()), proxied=request.param == PROXIED)
     made = contestant(request.param, knows)
-    made.start()
-    yield made, knows
-    made.stop()
+    made.before()
+    program = made.program
+    settings = load(program.folder / "tokenward.toml", {**os.environ, **program.environ})
+    itself = Server(settings=settings, clock=now)
+    with serving(itself.front(), port=made.port):
+        yield made, knows, itself
+    made.after()
 
 
 def test_everything_that_is_measured_gets_a_token(server):
-    made, _ = server
+    made, _, _ = server
 
     async def converse():
         pool = Pool(port=made.port, size=2)
@@ -60,7 +72,7 @@ def test_everything_that_is_measured_gets_a_token(server):
 
 
 def test_without_the_proof_there_is_none(server):
-    made, knows = server
+    made, knows, _ = server
     strange = Proofs(ours=knows.ours, proxied=knows.proxied)
     if knows.proxied:
         strange.certificate, _ = certificate()
@@ -91,7 +103,7 @@ def test_without_the_proof_there_is_none(server):
 
 
 def test_an_opaque_token_is_asked_about_once(server):
-    made, _ = server
+    made, _, _ = server
     if OPAQUE not in made.asked:
         return
     request = made.asked[OPAQUE]()[0]
@@ -102,6 +114,84 @@ def test_an_opaque_token_is_asked_about_once(server):
     assert {it.get("subject") for it in trail if it.get("caller") == "partner"} == {
         "partner|partner"
     }
+
+
+# ── what they cost ───────────────────────────────────────────────────────────────────────────────
+
+NOTHING, SIGNATURE, ONCE, SIGNED_ONCE = (0, 0, 0, 0), (0, 0, 1, 1), (0, 1, 0, 0), (0, 1, 0, 1)
+LEDGER = {
+    **dict.fromkeys(["jwt", "introspection", "api_key", "certificate"], NOTHING),
+    **dict.fromkeys(["client_secret_basic", "client_secret_post", "tls_client_auth"], NOTHING),
+    "POST /challenge alone": NOTHING,
+    **{f"key, {kind}": SIGNED_ONCE for kind in proving.KINDS},
+    "hub_key": SIGNATURE,
+    **{f"private_key_jwt, {alg}": SIGNED_ONCE for alg in proving.SIGNERS},
+    "client_secret_jwt": ONCE,
+}
+"""Reads and writes of the store, signatures made and verified, once everything is warm."""
+
+
+@pytest.fixture
+def signatures(monkeypatch):
+    """Those that the server makes and verifies; whoever asks it does that in another thread."""
+    made, verified = [], []
+
+    def counted(owner, name, seen):
+        real = getattr(owner, name)
+
+        def method(self, *args, **kwargs):
+            if threading.current_thread().name == "tokenward":
+                seen.append(name)
+            return real(self, *args, **kwargs)
+
+        monkeypatch.setattr(owner, name, method)
+
+    counted(SigningKey, "sign", made)
+    for owner, name in ((PublicKey, "fits"), (PublicKey, "verify"), (VerifyingKey, "verify")):
+        counted(owner, name, verified)
+    return made, verified
+
+
+def test_the_ledger_of_the_proofs(server, signatures):
+    """What an answer costs; of several, for now and then somebody else looks into the store."""
+    contestant, _, itself = server
+    signed, verified = signatures
+
+    def cost(ask):
+        before, made, seen = itself.store.counts, len(signed), len(verified)
+        ask()
+        after = itself.store.counts
+        read, written = after.reads - before.reads, after.writes - before.writes
+        return read, written, len(signed) - made, len(verified) - seen
+
+    def asked(contestant, request):
+        gathered(contestant.port, request, 1)
+
+    def conversed(conversation):
+        async def converse():
+            pool = Pool(port=contestant.port, size=1)
+            await conversation(pool)
+            pool.close()
+
+        asyncio.run(converse())
+
+    asking = {
+        **{it: partial(conversed, one) for it, one in contestant.conversations.items()},
+        **{
+            it: partial(gathered, contestant.port, one()[0], 1)
+            for it, one in contestant.asked.items()
+        },
+    }
+    found = {name: min(cost(ask) for _ in range(4)) for name, ask in asking.items()}
+    assert found == {name: LEDGER[name] for name in asking}
+
+
+def test_the_document_says_what_they_cost():
+    page = (ROOT / "docs/explanation/two-lanes.md").read_text()
+    rows = re.findall(r"^\| `([^|]+)` \| (\d) \| (\d) \| (\d) \| (\d) \|$", page, re.MULTILINE)
+    said = {name: tuple(map(int, cost)) for names, *cost in rows for name in names.split("`, `")}
+    assert said == {name.partition(", ")[0]: cost for name, cost in LEDGER.items()}
+    assert LEDGER.keys() == MEASURED
 
 
 # ── signatures aside ─────────────────────────────────────────────────────────────────────────────
