@@ -8,6 +8,7 @@ for an answer may be lost; with ``strict``, not even that.
 import json
 from collections import Counter
 from dataclasses import dataclass, field
+from secrets import token_hex
 
 from tests.upstream import THEIRS, Handler, Question, Upstream, says
 
@@ -38,6 +39,7 @@ class Platform(Upstream):
         self.revoked: list[str] = []
         self._under_way: Counter[str] = Counter()
         self._made = 0
+        self._name = token_hex(12)
 
     def begin(self) -> str:
         """The first refresh token of a family."""
@@ -99,7 +101,7 @@ class Platform(Upstream):
 
     def _new(self) -> str:
         self._made += 1
-        return f"refresh-{self._made}-{'r' * 24}"
+        return f"refresh-{self._made}-{self._name}"
 
 
 def rotates(*, wait: float = 0.0, hold=None, lost: bool = False, keep: bool = False, **changes):

@@ -12,10 +12,13 @@ import pytest
 
 from tests.attacks.lab import NIGHTLY, Process, hashed
 from tests.rotating import Platform, rotates
-from tests.servers import until_now
+from tests.servers import Issuer, until_now
 from tests.world import SECRET
+from tokenward.jose.keys import SigningKey
+from tokenward.oauth.scope import Scope
 from tokenward.server.offline import SHELF, Whose
 from tokenward.server.offline.safe import Safe
+from tokenward.server.offline.turns import hashed as hashed_settings
 from tokenward.server.seal import Seal
 from tokenward.server.stores import open_store
 
@@ -153,6 +156,75 @@ def test_killed_at_any_moment_of_a_refresh_the_grant_goes_on(town):
     assert two.end(15) == 0
     town.check_nothing_was_written()
     assert "raceback" not in two.stderr
+
+
+PEOPLE = """
+[callers.mobile]
+proof    = "jwt"
+issuer   = "{friend}"
+audience = "us"
+[callers.photos]
+proof         = "client_secret"
+secrets       = ["{hash}"]
+grant_types   = ["token_exchange"]
+redirect_uris = ["https://photos.example.com/"]
+[tokens.drive]
+upstream               = "connection"
+token_endpoint         = "{url}"
+authorization_endpoint = "https://drive.example.com/authorize"
+client_id              = "us"
+client_secret          = "{secret}"
+scopes                 = ["files"]
+default                = ["files"]
+[[allow]]
+caller = "mobile"
+client = "photos"
+token  = "drive"
+scope  = "files"
+"""
+
+
+def test_killed_while_a_persons_account_is_asked_with_it_stays_connected(town, tmp_path):
+    town = town("drive")
+    [platform] = town.platforms.values()
+    one, two = town.nodes
+    whose = Whose("drive", "mobile|auth0|ann", ("client", "photos", ""))
+    url, first = platform.token_endpoint, town.firsts["drive"]
+
+    async def connect():
+        store = open_store(f"sqlite://{tmp_path}/t.db", time.time)
+        await store.open()
+        seal = Seal.from_file(tmp_path / "t.db.key")
+        safe = Safe(shelf=store.shelf, seal=lambda: seal, clock=time.time)
+        where = hashed_settings(["", url, "us"])
+        await safe.put(whose, where=where, refresh_token=first, scope=Scope.parse("files"))
+        await store.close()
+
+    key = SigningKey.generate("ES256")
+    with Issuer(key).serving() as friend, ThreadPoolExecutor(1) as crowd:
+        people = PEOPLE.format(friend=friend.url, hash=hashed(SECRET), url=url, secret=THEIR_SECRET)
+        for node in (one, two):
+            node.config.write_text(HEAD.format(folder=tmp_path) + people)
+        token = friend.token(typ="JWT", aud="us", sub="auth0|ann")
+
+        def exchanged(node, *who):
+            return node.exchange(token, who or ("photos", SECRET), audience="drive")
+
+        one.start()
+        assert exchanged(one).error == (400, "interaction_required")
+        asyncio.run(connect())
+        platform.answers.append(rotates(hold=threading.Event()))
+        lost = crowd.submit(exchanged, one)
+        until_now(lambda: platform.shown)
+        one.kill()
+        assert lost.exception(5) or lost.result().status == 0
+        two.start()
+        assert exchanged(two).token == "theirs-1"
+        assert platform.shown == [first, first]
+        assert two.exchange(token, None, audience="drive").status == 400, "no other app rides on it"
+        assert two.end(15) == 0
+    assert platform.thefts == 0
+    town.check_nothing_was_written()
 
 
 def test_a_hundred_at_two_servers_show_it_once(town):

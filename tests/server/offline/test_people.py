@@ -19,6 +19,7 @@ from tokenward.oauth.scope import Scope
 from tokenward.remote.fetch import open_async_client
 from tokenward.server.model import NOBODY, Authorization, Caller, Client, Grant
 from tokenward.server.offline import SHELF, Whose
+from tokenward.server.offline.safe import ENDED, reseal
 from tokenward.server.registration import Registration
 from tokenward.server.seal import Seal
 from tokenward.server.settings import TokenSettings
@@ -246,6 +247,35 @@ async def test_another_account_instead_gives_no_token_of_the_one_before(town):
     assert await two.token() == await one.token() == "theirs-2"
     assert town.platform.shown[-1] == second
     assert town.platform.revoked == [], "platforms would take the new one for the same"
+
+
+async def test_what_has_ended_is_seen_for_a_while(town):
+    one = await town.node()
+    await town.connected(one)
+    town.platform.end()
+    await one.refused()
+    town.clock.now += ENDED - 1
+    assert (await one.people.status(ANN)).ended
+    assert await reseal(one.theirs.store.shelf, Seal.of(bytes(range(32)), bytes(32))) == 1
+    town.clock.now += 1
+    assert await one.theirs.store.shelf.keys(SHELF) == []
+    assert "no account" in (await one.refused()).detail
+
+
+async def test_whoever_disconnects_again_and_again_closes_the_platform_to_nobody(town):
+    one = await town.node()
+    for _ in range(7):
+        await town.connected(one)
+        hold = threading.Event()
+        town.platform.answers.append(rotates(hold=hold))
+        asking = asyncio.create_task(one.source.issue(authorized()))
+        shown = len(town.platform.shown)
+        await until(lambda shown=shown: len(town.platform.shown) > shown)
+        await one.people.remove(ANN)
+        hold.set()
+        with pytest.raises((TemporarilyUnavailable, InteractionRequired)):
+            await asking
+    assert one.source.broker.state == "closed"
 
 
 @pytest.mark.parametrize("again", [False, True])

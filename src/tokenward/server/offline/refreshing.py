@@ -30,6 +30,7 @@ from tokenward.server.offline.safe import Safe, Seen, new
 from tokenward.server.offline.turns import (
     SKEW,
     TO_ANSWER,
+    Overtaken,
     Turn,
     Wanted,
     hashed,
@@ -140,7 +141,7 @@ class Refreshing:
         now: float,
         seconds: float,
     ) -> AccessToken:
-        """Ask once, in our turn; raises ``RemoteError`` and ``StoreUnavailable``."""
+        """Ask once, in our turn; raises ``RemoteError``, ``Overtaken`` and ``StoreUnavailable``."""
         wanted = self.place(key)
         turn = self._turns[wanted]
         turn.asking = asyncio.create_task(self._refreshed(turn, wanted, now, seconds))
@@ -222,7 +223,7 @@ class Refreshing:
     ) -> AccessToken:
         kept = turn.seen.kept
         if kept.ended or turn.is_over(self.clock()):
-            raise RemoteError("its turn was over before it could be asked", transient=True)
+            raise Overtaken
         try:
             flow = self.upstream.refreshed(kept.refresh_token, wanted.scope, now=now)
             answer = await arun(flow, self.http, deadline=seconds)
@@ -245,7 +246,7 @@ class Refreshing:
         if not kept.ended and await _soon(self.safe.look(kept.whose)) is None:
             with suppress(RemoteError):
                 await self.revoke(kept)
-        raise RemoteError("it was removed, or another process went on, while it was asked for")
+        raise Overtaken
 
     async def _renew(self, turn: Turn) -> None:
         while not turn.lost:

@@ -18,6 +18,9 @@ from tokenward.server.remembered import Asked
 from tokenward.server.seal import Seal, SealBroken
 from tokenward.server.stores import Shelf, StoreUnavailable, WrongStore
 
+ENDED = 90 * 86_400.0
+"""Seconds for which a person can see that the platform has ended what they connected."""
+
 
 class Seen(NamedTuple):
     """A grant, and the very bytes of it."""
@@ -71,7 +74,7 @@ class Safe:
     async def change(self, seen: Seen, kept: Kept) -> Seen | None:
         """Keep this instead of what was seen; ``None`` if it is not there any more."""
         sealed = self._sealed(kept)
-        swapped = await self.shelf.swap(kept.whose.place, seen.sealed, sealed, until=None)
+        swapped = await self.shelf.swap(kept.whose.place, seen.sealed, sealed, until=_until(kept))
         return Seen(kept, sealed) if swapped else None
 
     async def remove(self, whose: Whose) -> Kept | None:
@@ -131,7 +134,13 @@ async def reseal(shelf: Shelf, seal: Seal) -> int:
     for place in await shelf.keys(SHELF):
         while (sealed := await shelf.get(place)) is not None and seal.is_stale(sealed, place):
             anew = seal.close(seal.open(sealed, place), place)
-            if await shelf.swap(place, sealed, anew, until=None):
+            until = _until(from_bytes(seal.open(sealed, place)))
+            if await shelf.swap(place, sealed, anew, until=until):
                 number += 1
                 break
     return number
+
+
+def _until(kept: Kept) -> float | None:
+    # The configured one is remembered for as long as somebody may have it configured.
+    return kept.ended + ENDED if kept.ended and kept.whose.subject else None

@@ -32,6 +32,10 @@ SKEW = 60.0
 _log = logging.getLogger("tokenward.server")
 
 
+class Overtaken(Exception):
+    """The grant was removed, or another process went on with it: no fault of the platform's."""
+
+
 class Wanted(NamedTuple):
     """An access token from one stored grant: a broker's key for it."""
 
