@@ -13,12 +13,16 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx2
 import pytest
 
 from tests.dev import Dev, around, command, developing, program
+from tests.hub import asking, identity, metadata
 from tests.servers import until_now
+from tests.world import claims_of
+from tokenward.client import KeyIdentity, TokenError
 from tokenward.practice.folder import Kept
 
 TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
@@ -41,7 +45,7 @@ def test_ready_is_one_line_of_json(dev):
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+", dev.url)
     assert set(dev.urls) == {
         *("token", "getToken", "metadata", "jwks", "introspection", "revocation"),
-        *("ims", "okta", "ready", "idp", "itwin", "api"),
+        *("challenge", "ims", "okta", "hub", "ready", "idp", "itwin", "api"),
     }
 
 
@@ -56,6 +60,9 @@ def test_whatever_it_names_answers(dev):
             assert http.post(dev.urls[name]).status_code in (400, 401), name
         for name in ("getToken", "api"):
             assert http.get(dev.urls[name]).status_code == 401, name
+        assert http.post(dev.urls["challenge"]).status_code == 400
+        hub = http.get(f"{dev.urls['hub']}/threads.pb.API/GetToken")
+        assert hub.status_code == 426
 
 
 def test_a_client_gets_a_token_and_the_api_believes_it(dev):
@@ -107,6 +114,29 @@ def test_the_dialect_of_okta_is_spoken(dev):
     form = {"grant_type": "client_credentials", "scope": "such_scope"}
     answer = httpx2.post(f"{dev.urls['okta']}/v1/token", data=form, auth=auth).json()
     assert answer["scope"] == "such_scope"
+
+
+@pytest.mark.parametrize("kind", ["ed25519", "p256"])
+def test_whoever_has_made_a_key_reads_reports_and_nothing_else(dev, kind):
+    identity = KeyIdentity.generate(kind)
+    token = identity.get_token(dev.url, audience="reports")
+    bearer = {"Authorization": f"Bearer {token}"}
+    reports = httpx2.get(dev.urls["api"], headers=bearer).json()
+    assert reports["read_by"] == f"people|{identity.public_key.text}"
+    with pytest.raises(TokenError, match="invalid_target"):
+        identity.get_token(dev.url, audience="itwin")
+
+
+async def test_the_hub_gives_tokens_to_the_people_of_its_application(dev):
+    said = {"key": dev.environ["DEV_HUB_KEY"], "secret": dev.environ["DEV_HUB_SECRET"]}
+    someone = identity()
+    path = urlsplit(dev.environ["DEV_HUB"]).path + "/threads.pb.API/GetToken"
+    async with asking(dev.url, path) as client:
+        heard = await client.get_token(someone, metadata(**said))
+    assert (heard.status, claims_of(heard.token)["sub"]) == (0, someone.public.text)
+    async with asking(dev.url, path) as client:
+        heard = await client.get_token(someone, metadata(key=said["key"]))
+    assert (heard.status, heard.token) == (16, "")
 
 
 def test_it_listens_on_loopback_only(dev):
@@ -168,7 +198,9 @@ def test_dev_env_can_be_sourced_by_any_shell(dev):
 def test_its_configuration_is_an_ordinary_one(dev):
     checked = command("check", "--config", ".tokenward/tokenward.toml", "--json", cwd=dev.folder)
     assert (checked.code, checked.json["warnings"]) == (0, [])
-    assert {rule["caller"] for rule in checked.json["rules"]} == {"mobile", "demo"}
+    assert {rule["caller"] for rule in checked.json["rules"]} == {
+        *("mobile", "people", "demo", "notes"),
+    }
 
 
 def test_its_caller_reaches_exactly_one_token(dev):

@@ -7,9 +7,10 @@ import subprocess
 
 import pytest
 
-from tokenward.practice.config import REAL, config
+from tokenward.practice.config import HUB_KEY, REAL, config
 from tokenward.practice.folder import KEPT, Kept, variables, write
 from tokenward.practice.process import Places
+from tokenward.server.proofs.hub_key import key_fault, secret_fault
 from tokenward.server.settings import load
 
 PLACES = Places.at(41001, 41002, 41003)
@@ -20,6 +21,9 @@ def test_new_secrets_are_long_and_different():
     secrets = {kept.client_secret, kept.reports_api_secret, kept.itwin_secret}
     assert len(secrets) == 3
     assert all(re.fullmatch(r"[\w-]{43}", secret) for secret in secrets)
+    assert secret_fault(kept.hub_secret) == ""
+    assert kept.hub_secret != Kept.new().hub_secret
+    secrets.add(kept.hub_secret)
     assert not [secret for secret in secrets if secret in repr(kept)]
 
 
@@ -45,6 +49,8 @@ def test_what_is_kept_is_read_again(tmp_path):
         {"client_secret": "with a 'quote' " * 4},
         {"itwin_secret": 5},
         {"reports_api_secret": ["x" * 43]},
+        {"hub_secret": "b" + "9" * 39},
+        {"hub_secret": ["b"]},
     ],
 )
 def test_what_makes_no_sense_is_replaced_as_a_whole(tmp_path, change):
@@ -55,6 +61,30 @@ def test_what_makes_no_sense_is_replaced_as_a_whole(tmp_path, change):
     again = Kept.read(tmp_path)
     assert again.client_secret != kept.client_secret
     assert again.ports == (0, 0, 0)
+
+
+def test_a_memory_of_before_there_was_a_hub_is_kept(tmp_path):
+    kept = Kept.new()
+    kept.write(tmp_path)
+    said = json.loads((tmp_path / KEPT).read_text())
+    del said["hub_secret"]
+    (tmp_path / KEPT).write_text(json.dumps(said))
+    again = Kept.read(tmp_path)
+    assert again.client_secret == kept.client_secret
+    assert secret_fault(again.hub_secret) == ""
+
+
+def test_without_the_package_of_hubs_there_is_none_and_all_the_rest(tmp_path, monkeypatch):
+    monkeypatch.setattr("tokenward.practice.config.HUB_MISSING", True)
+    (tmp_path / "tokenward.toml").write_text(config(tmp_path, 41000, PLACES))
+    settings = load(tmp_path / "tokenward.toml", Kept.new().environment())
+    assert settings.warnings == ()
+    assert list(settings.issuers) == ["main", "ims", "orders"]
+    assert set(settings.tokens) == {"reports", "models", "orders", "itwin"}
+
+
+def test_the_key_of_the_practice_application_is_one():
+    assert key_fault(HUB_KEY) == ""
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '"x"', "{}", "\x00"])
@@ -91,6 +121,7 @@ def test_the_configuration_is_one_without_warnings(tmp_path):
         "http://127.0.0.1:41000",
         "http://127.0.0.1:41000/ims",
         "http://127.0.0.1:41000/oauth2/orders",
+        "http://127.0.0.1:41000/hub",
     ]
     assert settings.listen.host == "127.0.0.1"
     assert settings.store == f"sqlite://{tmp_path}/tokenward.db"

@@ -22,13 +22,16 @@ def shell(tmp_path_factory):
 
 
 def test_every_recipe_is_run_here():
-    here = (ROOT / "tests/stories/test_readme.py").read_text("utf-8")
+    files = ("tests/stories/test_readme.py", "tests/clients/test_readme.py")
+    here = "".join((ROOT / file).read_text("utf-8") for file in files)
     assert len(RECIPES) >= 8
     assert [name for name in RECIPES if f'"{name}"' not in here] == []
 
 
 def test_whatever_else_it_shows_is_for_setting_up():
-    assert [code.split()[0] for code in unmarked(README)] == ["./tokenward", "python3"]
+    assert [code.split()[0] for code in unmarked(README)] == [
+        *("./tokenward", "npm", "python3"),
+    ]
 
 
 def test_the_line_that_comes_first_says_where_everything_is(shell):
@@ -86,6 +89,13 @@ def test_an_itwin_service_app_gets_a_token_and_is_somebody(shell):
 def test_an_itwin_service_app_in_python(shell):
     said = shell.paste(RECIPES["itwin-service-in-python"])
     assert said == "demo@apps.imsoidc.bentley.com\n"
+
+
+def test_a_key_is_enough_to_read_reports_and_is_the_same_the_next_time(shell):
+    first, again = (shell.paste(RECIPES["textile-identity"]) for _ in range(2))
+    public, reports = first.splitlines()
+    assert json.loads(reports)["read_by"] == f"people|{public}"
+    assert again == reports
 
 
 def test_an_okta_client_gets_its_token(shell):

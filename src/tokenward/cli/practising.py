@@ -131,15 +131,19 @@ def _pages(running: "Running") -> Application:
     made: list[Application] = []
 
     def make() -> Application:
+        from tokenward.cli.keyrecipes import by_key  # noqa: PLC0415
         from tokenward.server.pages.welcome import welcome  # noqa: PLC0415
 
         return welcome(
             issuer=running.issuer,
             recipes=running.recipes(),
             more=running.more(),
+            by_key=by_key(running),
             places=running.listed(),
             config=(running.folder / CONFIG).read_text(encoding="utf-8"),
             trail=running.folder / "audit.jsonl",
+            audience="reports",
+            api=running.urls["api"],
         )
 
     async def pages(scope: Any, receive: Any, send: Any) -> None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from shlex import quote
 
-from tokenward.practice.config import REAL, SERVICE
+from tokenward.practice.config import HUB_KEY, HUB_MISSING, REAL, SERVICE
 from tokenward.practice.folder import CONFIG, FOR_SHELLS, Kept
 from tokenward.practice.process import Places
 from tokenward.server.pages import Place, Recipe
@@ -34,13 +34,20 @@ class Running:
             "jwks": f"{us}/.well-known/jwks.json",
             "introspection": f"{us}/introspect",
             "revocation": f"{us}/revoke",
+            "challenge": f"{us}/challenge",
             "ims": f"{us}/ims",
             "okta": f"{us}/oauth2/orders",
+            **({} if HUB_MISSING else {"hub": f"{us}/hub"}),
             "ready": f"{us}/readyz",
             "idp": self.places.idp,
             "itwin": self.places.itwin,
             "api": f"{self.places.api}/reports",
         }
+
+    @property
+    def program(self) -> str:
+        """How the commands are called: here is a checkout, or it is installed."""
+        return "./tokenward" if Path("tokenward").is_file() else "tokenward"
 
     def to_json(self) -> dict[str, object]:
         """For programs."""
@@ -66,6 +73,9 @@ class Running:
             "DEV_API_SECRET": self.kept.reports_api_secret,
             "DEV_IMS": self.urls["ims"],
             "DEV_OKTA": self.urls["okta"],
+            "DEV_HUB": f"{self.issuer}/hub",
+            "DEV_HUB_KEY": HUB_KEY,
+            "DEV_HUB_SECRET": self.kept.hub_secret,
             "DEV_IDP": self.places.idp,
             "DEV_ITWIN": self.places.itwin,
             "DEV_ITWIN_CLIENT_ID": SERVICE,
@@ -107,7 +117,7 @@ class Running:
     def more(self) -> list[Recipe]:
         """What else there is to see."""
         source = f". {quote(str(self.folder / FOR_SHELLS))}"
-        us = "./tokenward" if Path("tokenward").is_file() else "tokenward"  # in a checkout, or not
+        us = self.program
         return [
             Recipe(
                 title="Use the upstream's token where it is good for something",
@@ -161,6 +171,7 @@ class Running:
             Place(name="getToken", url=urls["getToken"], what="exchange for those in a hurry"),
             Place(name="Metadata", url=urls["metadata"], what="where everything is", page=True),
             Place(name="Keys", url=urls["jwks"], what="to verify our tokens with", page=True),
+            Place(name="Challenge", url=urls["challenge"], what="for those who are a key"),
             Place(name="Introspection", url=urls["introspection"], what="what is this token?"),
             Place(name="Revocation", url=urls["revocation"], what="believe it no longer"),
             Place(
@@ -174,6 +185,11 @@ class Running:
                 url=f"{urls['okta']}/.well-known/openid-configuration",
                 what="a custom authorization server",
                 page=True,
+            ),
+            *(
+                [Place(name="A Textile Hub", url=urls["hub"], what="for Textile's own clients")]
+                if "hub" in urls
+                else []
             ),
             Place(name="Readiness", url=urls["ready"], what="for whoever starts us", page=True),
             Place(

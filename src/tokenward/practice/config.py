@@ -1,6 +1,7 @@
 """The configuration that dev mode runs with: an ordinary ``tokenward.toml``, made on the spot."""
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 from string import Template
 
@@ -13,15 +14,22 @@ REPORTS, MODELS = "https://reports.example.com", "https://models.example.com"
 SERVICE = "service-practice"
 """What we are to the practice iTwin Platform: its one service application."""
 
+HUB_KEY = "bobzgcy3unfrwkllon52gk4znga"
+"""The user-group key of the practice application; no secret, as it is with Textile."""
+
+HUB_MISSING = find_spec("websockets") is None
+"""Whether there is no practice Hub, because the package that it needs is not installed."""
+
 
 def config(folder: Path, port: int, places: Places) -> str:
     """The file that a server on this port runs with, keeping what it keeps in this folder."""
-    return _FILE.substitute(
+    return (_FILE if HUB_MISSING else _WITH_HUB).substitute(
         store=_text(f"sqlite://{folder / 'tokenward.db'}"),
         audit=_text(str(folder / "audit.jsonl")),
         port=port,
         idp=places.idp,
         itwin=places.itwin,
+        hub_key=HUB_KEY,
     )
 
 
@@ -31,13 +39,15 @@ def _text(value: str) -> str:
     return quoted.replace("${", "$${")
 
 
-_FILE = Template("""\
+_FILE_TEXT = """\
 # What "tokenward dev" runs with. It reads no other file; the secrets are in .env.local beside this.
 store  = $store
 listen = "127.0.0.1:$port"
 
 [audit]
 to = $audit
+[limits]
+address = "50/s burst 200"     # because anybody may come with a key, and make as many as they like
 
 [issuers.main]                 # our own tokens, as RFC 9068 has them
 url = "http://127.0.0.1:$port"
@@ -52,6 +62,9 @@ profile = "okta"
 proof    = "jwt"
 issuer   = "$idp"
 audience = "http://tokenserver.sample.bentley.com"
+[callers.people]               # anybody who has a key: to make one is to have an account
+proof   = "key"
+anybody = true
 [callers.demo]                 # one service, registered here
 proof   = "client_secret"
 secrets = ["$${DEMO_SECRET_HASH}"]
@@ -89,6 +102,11 @@ claims = { permissions = "models:read" }
 token  = "itwin"
 scope  = "itwin-platform"
 [[allow]]
+name   = "whoever shows a key reads reports"
+caller = "people"
+token  = "reports"
+scope  = "reports:read"
+[[allow]]
 name   = "the demo client reads and writes reports"
 caller = "demo"
 token  = "reports"
@@ -103,7 +121,27 @@ name   = "the demo client on the Okta-like server"
 caller = "demo"
 token  = "orders"
 scope  = "such_scope"
-""")
+"""
+
+_HUB_TEXT = """
+[issuers.hub]                  # a Textile Hub, for clients that know nothing of us
+url     = "http://127.0.0.1:$port/hub"
+profile = "hub"
+[callers.notes]                # an application of Textile's: its people have keys
+proof  = "hub_key"
+key    = "$hub_key"
+secret = "$${HUB_SECRET}"
+[tokens.threads]
+from     = "hub"
+audience = "threads"
+lifetime = "1h"
+[[allow]]
+name   = "people of the notes application"
+caller = "notes"
+token  = "threads"
+"""
+
+_FILE, _WITH_HUB = Template(_FILE_TEXT), Template(_FILE_TEXT + _HUB_TEXT)
 
 REAL = """\
 # tokenward.toml: the same with real values. Then: tokenward check, tokenward serve

@@ -1,5 +1,6 @@
 """What dev mode keeps from one start to the next, so that what was pasted yesterday still works."""
 
+import base64
 import json
 import os
 import re
@@ -15,6 +16,11 @@ LARGEST_PORT = 65_535
 KEPT, CONFIG, VARIABLES, FOR_SHELLS = "dev.json", "tokenward.toml", ".env.local", "dev.env"
 
 
+def _new_hub_secret() -> str:
+    """As Textile's Hub made them: 24 bytes as base32, with a ``b`` before it."""
+    return "b" + base64.b32encode(secrets.token_bytes(24)).decode().rstrip("=").lower()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
     """Ports and practice secrets."""
@@ -28,6 +34,7 @@ class Kept:
     client_secret: str = field(repr=False)
     reports_api_secret: str = field(repr=False)
     itwin_secret: str = field(repr=False)
+    hub_secret: str = field(repr=False, default_factory=_new_hub_secret)
 
     @classmethod
     def new(cls) -> Self:
@@ -50,6 +57,7 @@ class Kept:
                 client_secret=_secret(said["client_secret"]),
                 reports_api_secret=_secret(said["reports_api_secret"]),
                 itwin_secret=_secret(said["itwin_secret"]),
+                hub_secret=_hub_secret(said.get("hub_secret") or _new_hub_secret()),
             )
         except (OSError, ValueError, TypeError, KeyError):
             return cls.new()
@@ -64,6 +72,7 @@ class Kept:
             "DEMO_SECRET_HASH": _hash(self.client_secret),
             "REPORTS_API_SECRET_HASH": _hash(self.reports_api_secret),
             "ITWIN_CLIENT_SECRET": self.itwin_secret,
+            "HUB_SECRET": self.hub_secret,
         }
 
 
@@ -91,6 +100,12 @@ def _port(said: object) -> int:
 def _secret(said: object) -> str:
     if not isinstance(said, str) or not re.fullmatch(r"[A-Za-z0-9_-]{32,}", said):
         raise ValueError("that is no secret of ours")
+    return said
+
+
+def _hub_secret(said: object) -> str:
+    if not isinstance(said, str) or not re.fullmatch(r"b[a-z2-7]{39}", said):
+        raise ValueError("that is no secret of a Hub's")
     return said
 
 

@@ -2,19 +2,20 @@
 // selected as ever, and the trail is as it was when the page was loaded.
 const said = document.getElementById("said");
 
-for (const button of document.querySelectorAll(".copy")) {
-  button.hidden = false;
-  button.addEventListener("click", async () => {
-    const code = button.parentElement.querySelector("code");
-    try {
-      await navigator.clipboard.writeText(code.textContent.trimEnd());
-      say(button, "Copied");
-    } catch {
-      getSelection().selectAllChildren(code);
-      say(button, "Selected");
-    }
-  });
-}
+for (const button of document.querySelectorAll(".copy")) button.hidden = false;
+
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest(".copy"); // some of them come later
+  if (!button) return;
+  const code = button.parentElement.querySelector("code");
+  try {
+    await navigator.clipboard.writeText(code.textContent.trimEnd());
+    say(button, "Copied");
+  } catch {
+    getSelection().selectAllChildren(code);
+    say(button, "Selected");
+  }
+});
 
 function say(button, text) {
   button.textContent = text;

@@ -1,4 +1,6 @@
-"""The page that dev mode shows at ``/``: what runs here, what to paste, and what became of it."""
+"""The pages that dev mode shows: at ``/`` what runs here, what to paste, and what became of it; at
+``/key`` how a key is as good as a password.
+"""
 
 import json
 import time
@@ -30,6 +32,8 @@ HEADERS = {
 FILES = {
     "welcome.css": "text/css",
     "welcome.js": "text/javascript",
+    "key.css": "text/css",
+    "key.js": "text/javascript",
     "mark.svg": "image/svg+xml",
 }
 SHOWN = 8
@@ -44,11 +48,16 @@ def welcome(
     issuer: str,
     recipes: Sequence[Recipe],
     more: Sequence[Recipe],
+    by_key: Sequence[Recipe],
     places: Sequence[Place],
     config: str,
     trail: Path,
+    audience: str,
+    api: str,
 ) -> Starlette:
-    """The page, its style and its script.
+    """The pages, their styles and their scripts.
+
+    ``audience`` is the token that whoever has a key may have, and ``api`` where it is good.
 
     It shows practice secrets, so only a browser that calls this machine by a loopback name gets
     it: a page elsewhere whose name was made to resolve to us (DNS rebinding) does not.
@@ -60,7 +69,7 @@ def welcome(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    page, events = templates.get_template("welcome.html"), templates.get_template("events.html")
+    page, key, events = map(templates.get_template, ("welcome.html", "key.html", "events.html"))
 
     def show(_: Request) -> HTMLResponse:
         text = page.render(
@@ -70,6 +79,12 @@ def welcome(
             places=places,
             config=config,
             events=latest(trail),
+        )
+        return HTMLResponse(text, headers=HEADERS)
+
+    def show_key(_: Request) -> HTMLResponse:
+        text = key.render(
+            issuer=issuer, recipes=by_key, audience=audience, api=api, events=latest(trail)
         )
         return HTMLResponse(text, headers=HEADERS)
 
@@ -85,6 +100,7 @@ def welcome(
     return Starlette(
         routes=[
             Route("/", show),
+            Route("/key", show_key),
             Route("/events", show_events),
             *(file(name, kind) for name, kind in FILES.items()),
         ],
