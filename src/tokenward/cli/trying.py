@@ -31,6 +31,7 @@ async def tried(
         carrier_for,
         forwards,
         identity_for,
+        passes,
     )
 
     token_settings = settings.tokens[name]
@@ -39,6 +40,8 @@ async def tried(
         return "was not tried: it wants a token of a caller's"
     if isinstance(upstream, Lasts):
         return "was not tried: its refresh token is shown by the running server alone"
+    if passes(upstream):
+        return "was not tried: callers answer its challenges"
     if token_settings.signs:
         return f"was not tried: issuers.{token_settings.signs} signs for it while the server runs"
     trial = policy(settings).trial(name)

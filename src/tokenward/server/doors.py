@@ -38,6 +38,7 @@ from tokenward.server.routing import REST
 from tokenward.server.settings import ConfigError, IssuerSettings, Problem, Settings
 from tokenward.server.settings.holders import key_holders
 from tokenward.server.stores import Shelf
+from tokenward.server.upstreams import passes
 
 if TYPE_CHECKING:
     from tokenward.server.natives import Natives
@@ -64,7 +65,7 @@ def paths(settings: Settings) -> dict[str, str]:
     for name, issuer in settings.issuers.items():
         path = urlsplit(issuer.url).path.removesuffix("/")
         mine = [path + below for below in (*issuer.profile.paths.values(), *sockets(issuer))]
-        mine += [path + CHALLENGE_PATH] if key_holders(settings.subjects) else []
+        mine += [path + CHALLENGE_PATH] if asks(settings) else []
         for one in {*mine, *well_known(path)}:
             if one in owners:
                 problems.append(
@@ -98,6 +99,12 @@ def accounts(
     from tokenward.server.accounts import accounts as open_accounts  # noqa: PLC0415  few have any
 
     return open_accounts(settings, theirs, issuance, audit)
+
+
+def asks(settings: Settings) -> bool:
+    """Whether anybody has to answer a challenge: of ours, or of an upstream's."""
+    upstreams = (token.upstream for token in settings.tokens.values())
+    return bool(key_holders(settings.subjects)) or any(map(passes, upstreams))
 
 
 def sockets(issuer: IssuerSettings) -> tuple[str, ...]:
@@ -197,8 +204,10 @@ def of_issuer(
     }
     path = urlsplit(issuer.url).path.removesuffix("/")
     asking: dict[str, Endpoint] = {}
-    if challenges is not None:
-        asking[path + CHALLENGE_PATH] = ChallengeEndpoint(issuer=issuer.name, challenges=challenges)
+    if asks(settings):
+        asking[path + CHALLENGE_PATH] = ChallengeEndpoint(
+            issuer=issuer.name, challenges=challenges, issuance=issuance, audit=audit
+        )
     return {
         **{
             path + issuer.profile.paths[role]: endpoint

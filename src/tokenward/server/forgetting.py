@@ -9,9 +9,9 @@ import secrets
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from tokenward.oauth.errors import TemporarilyUnavailable
-from tokenward.server.broker import Broker
 from tokenward.server.remembered import LONGEST_MEMORY
 from tokenward.server.stores import Shelf
 
@@ -32,12 +32,19 @@ async def forget(names: Iterable[str], *, notes: Shelf, at: float) -> None:
         await notes.put(note, b"", until=at + LONGEST_MEMORY)
 
 
+class Forgets(Protocol):
+    """What may be told to."""
+
+    def forget(self, at: float) -> None:
+        """Believe nothing any more that was asked for until then."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Forgetting:
     """Reads the notes for as long as the server runs."""
 
     notes: Shelf
-    brokers: Mapping[str, Broker]
+    brokers: Mapping[str, Forgets]
     """By the name of the token."""
 
     _seen: frozenset[str] = field(default=frozenset(), init=False)

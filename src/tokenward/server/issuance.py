@@ -7,11 +7,13 @@ Law of this module: it knows what each step is for, and nothing about how it is 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
+from tokenward.jose.identity import PublicKey
 from tokenward.oauth.errors import (
     InvalidClient,
     InvalidRequest,
+    InvalidTarget,
     UnauthorizedClient,
     UnsupportedGrantType,
 )
@@ -37,6 +39,23 @@ class Source(Protocol):
         ...
 
 
+class Challenge(NamedTuple):
+    """What an upstream wants to see signed, and by which name the answer is to say so."""
+
+    session: str
+    challenge: bytes
+    seconds: int
+
+
+@runtime_checkable
+class Asks(Protocol):
+    """A source whose upstream asks whoever the token is for."""
+
+    async def challenge(self, authorization: Authorization, key: PublicKey) -> Challenge:
+        """Its question to this key; raises ``OAuthError``."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Issuance:
     """The steps from a request to a token, in order."""
@@ -49,13 +68,26 @@ class Issuance:
 
     async def issue(self, request: TokenRequest, event: Event) -> TokenResponse:
         """Hand out a token, or say why not by raising an ``OAuthError``."""
-        event.request = request
-        grant = await self.redeem(request, event)
-        authorization = event.authorization = self.policy.decide(grant)
+        authorization = await self.authorize(request, event)
         token = await self.sources[authorization.token].issue(authorization)
         response = TokenResponse(token, self.issued_type(request, token))
         event.issued(token)
         return response
+
+    async def challenge(self, request: TokenRequest, event: Event, key: PublicKey) -> Challenge:
+        """What is to be signed with this key before that token is given; raises ``OAuthError``."""
+        authorization = await self.authorize(request, event)
+        source = self.sources[authorization.token]
+        if not isinstance(source, Asks):
+            raise InvalidTarget("this token is given without an answer to a challenge")
+        return await source.challenge(authorization, key)
+
+    async def authorize(self, request: TokenRequest, event: Event) -> Authorization:
+        """Who asks, by which right, and may they? Raises ``OAuthError``."""
+        event.request = request
+        grant = await self.redeem(request, event)
+        authorization = event.authorization = self.policy.decide(grant)
+        return authorization
 
     async def redeem(self, request: TokenRequest, event: Event) -> Grant:
         """Who asks, and by which right; raises ``OAuthError`` if by none."""

@@ -131,6 +131,24 @@ class Shown(NamedTuple):
 NOTHING_SHOWN = Shown()
 
 
+class Answered(NamedTuple):
+    """Somebody's answer to a challenge of an upstream's that we passed on to them."""
+
+    session: str = ""
+    """Which challenge it was."""
+
+    signature: str = ""
+
+    def __bool__(self) -> bool:
+        return bool(self.session)
+
+    def __repr__(self) -> str:
+        return "Answered(…)" if self else "Answered()"
+
+
+NOT_ANSWERED = Answered()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
     """Who wants what, by which right (RFC 6749 §1.3).
@@ -160,6 +178,9 @@ class Grant:
 
     shown: Shown = field(default=NOTHING_SHOWN, repr=False, compare=False)
     """What proved it, where some upstream wants to see that; nothing in every other case."""
+
+    answered: Answered = field(default=NOT_ANSWERED, repr=False, compare=False)
+    """What an upstream wants to have answered besides; nothing in every other case."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -140,7 +140,7 @@ class Policy:
         if (agreed := self._agreed.get(id(grant))) is not None:
             return agreed
         agreed = self._decide(grant)
-        if not (grant.handle or grant.shown):  # which are secrets, and come once
+        if not (grant.handle or grant.shown or grant.answered):  # which are secrets, and come once
             if len(self._agreed) >= REMEMBER:
                 self._agreed.clear()
             self._agreed[id(grant)] = agreed

@@ -14,6 +14,7 @@ from tokenward.server.issuance import Source
 from tokenward.server.offline.people import Connected, People
 from tokenward.server.offline.refreshing import Refreshing
 from tokenward.server.offline.safe import Safe
+from tokenward.server.passing import Passing
 from tokenward.server.seal import Seal
 from tokenward.server.settings import IssuerSettings, TokenSettings
 from tokenward.server.sharing import Shared, Sharing
@@ -49,10 +50,10 @@ class Theirs:
     heard: Callable[[str], Heard] = lambda _: nobody
     """By the name of a token: who wants to know how questions to its upstream end."""
 
-    brokers: dict[str, Broker] = field(default_factory=dict)
+    brokers: dict[str, Broker | Passing] = field(default_factory=dict)
     """By the name of the token."""
 
-    carried: dict[str, Broker] = field(default_factory=dict)
+    carried: dict[str, Broker | Passing] = field(default_factory=dict)
     """Those of former settings, for tokens that are as they were."""
 
     issuers: Mapping[str, OurIssuer] = field(default_factory=dict)
@@ -75,12 +76,19 @@ class Theirs:
 
     def source(self, token: TokenSettings, upstream: Upstream) -> Source:
         """The source of this token."""
-        broker = self.carried.get(token.name) or self._broker(token, upstream)
+        broker = self.carried.get(token.name) or self._made(token, upstream)
         self.brokers[token.name] = broker
-        if not isinstance(broker.sharing, Refreshing):
+        if isinstance(broker, Passing) or not isinstance(broker.sharing, Refreshing):
             return broker
         refreshing = self.refreshing[token.name] = broker.sharing
         return broker if refreshing.first else Connected(broker=broker, refreshing=refreshing)
+
+    def _made(self, token: TokenSettings, upstream: Upstream) -> "Broker | Passing":
+        if (hub := getattr(upstream, "passes", None)) is None:
+            return self._broker(token, upstream)
+        lifetime: float = getattr(upstream, "lifetime", 3_600.0)
+        heard = self.heard(token.name)
+        return Passing(hub=hub, lifetime=lifetime, clock=self.clock, heard=heard)
 
     def _broker(self, token: TokenSettings, upstream: Upstream) -> Broker:
         identity, carrier = identity_for(upstream), carrier_for(upstream)

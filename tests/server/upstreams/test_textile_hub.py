@@ -23,7 +23,7 @@ from tokenward.oauth.scope import Scope
 from tokenward.remote.fetch import RemoteError, arun, open_async_client
 from tokenward.server.broker import Broker
 from tokenward.server.settings import load
-from tokenward.server.upstreams import carrier_for
+from tokenward.server.upstreams import carrier_for, passes
 from tokenward.server.upstreams.textile_hub import TextileHub
 
 SOMEBODY, ANOTHER = PrivateKey.generate(), PrivateKey.generate()
@@ -383,5 +383,7 @@ def test_the_examples_of_the_how_to_can_be_used_as_they_stand(tmp_path):
         path = tmp_path / f"{name}.toml"
         path.write_text(f'store = "sqlite:t.db"\n{example.code}')
         settings = load(path, known)
-        assert isinstance(settings.tokens["threads"].upstream, TextileHub)
+        upstream = settings.tokens["threads"].upstream
+        assert isinstance(upstream, TextileHub)
+        assert passes(upstream) is (name == "callers")
         assert not settings.warnings

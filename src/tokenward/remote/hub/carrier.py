@@ -9,6 +9,7 @@ from typing import Any
 import httpx2
 
 from tokenward.clock import Clock, now
+from tokenward.jose.identity import PrivateKey, UnusableKey
 from tokenward.remote.hub.exchange import Hub
 from tokenward.remote.hub.messages import PATHS
 
@@ -17,6 +18,14 @@ def question(hub: Hub, public_key: str, sign: Any) -> httpx2.Request:
     """What a flow yields; what it is sent has the token as its text."""
     url = hub.url.rstrip("/") + PATHS[0]
     return httpx2.Request("POST", url, content=public_key, extensions={"sign": sign})
+
+
+def identity(private_key: str) -> PrivateKey:
+    """Who we are to a Hub; raises ``ValueError``, which says which setting it is about."""
+    try:
+        return PrivateKey.from_string(private_key)
+    except UnusableKey as fault:
+        raise ValueError(f"private_key: {fault}") from None
 
 
 @dataclass(frozen=True, slots=True)

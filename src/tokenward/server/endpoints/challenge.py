@@ -2,6 +2,9 @@
 
 Nobody has to be known for that, and nothing is written: whose key it is, and whether it may have
 anything, is decided when the answer comes to the token endpoint.
+
+Where an upstream has a question of its own, whoever wants its token asks for that as for the token
+itself, and is let in, or not, as there: it is the upstream's work, and ours, to have it asked.
 """
 
 from collections.abc import Mapping
@@ -11,12 +14,15 @@ from typing import ClassVar
 import orjson
 
 from tokenward.jose.identity import PublicKey, UnusableKey
-from tokenward.jose.jws import load_object
+from tokenward.jose.jws import encode, load_object
 from tokenward.oauth.errors import InvalidRequest
+from tokenward.oauth.messages import TokenRequest
+from tokenward.server.audit import Audit
 from tokenward.server.challenges import LIFETIME, Challenges
 from tokenward.server.endpoints import REGISTERED
 from tokenward.server.endpoints.token import HEADERS, form
 from tokenward.server.http import Answer, Received
+from tokenward.server.issuance import Issuance
 
 _JSON = "application/json"
 LONGEST_CLIENT = 1_024
@@ -29,13 +35,19 @@ class ChallengeEndpoint:
     issuer: str
     """Its name."""
 
-    challenges: Challenges
+    challenges: Challenges | None
+    """Ours; ``None`` if nobody is known by a key."""
+
+    issuance: Issuance
+    audit: Audit
     methods: ClassVar[frozenset[str]] = frozenset({"POST"})
     cors: ClassVar[str] = REGISTERED
 
     async def answer(self, received: Received) -> Answer:
         """A nonce for this key, at this issuer, for this client; ``InvalidRequest`` for no key."""
         asked = _asked(received)
+        if self.challenges is None or "grant_type" in asked:
+            return await self._theirs(received, asked)
         key, client = _key(asked.get("public_key")), asked.get("client_id", "")
         if not isinstance(client, str) or len(client) > LONGEST_CLIENT:
             raise InvalidRequest("client_id: no client has such an id")
@@ -45,6 +57,28 @@ class ChallengeEndpoint:
             "public_key": key.text,
             "alg": key.algorithm,
             "aud": self.challenges.issuers[self.issuer],
+        }
+        return Answer(200, HEADERS, orjson.dumps(said))
+
+    async def _theirs(self, received: Received, asked: Mapping[str, object]) -> Answer:
+        """The question of the upstream whose token is asked for."""
+        async with self.audit.event("challenge", received) as event:
+            key = _key(asked.get("public_key"))
+            if not all(isinstance(value, str) for value in asked.values()):
+                raise InvalidRequest("a parameter is not a text")
+            request = TokenRequest.parse(
+                [(name, str(value)) for name, value in asked.items()],
+                authorization=received.header(b"authorization"),
+                certificate=received.certificate,
+                issuer=self.issuer,
+            )
+            found = await self.issuance.challenge(request, event, key)
+        said = {
+            "challenge": encode(found.challenge),
+            "auth_session": found.session,
+            "expires_in": found.seconds,
+            "public_key": key.text,
+            "alg": key.algorithm,
         }
         return Answer(200, HEADERS, orjson.dumps(said))
 

@@ -12,7 +12,16 @@ from typing import ClassVar, Protocol
 from tokenward.oauth.errors import InvalidClient
 from tokenward.oauth.messages import TokenRequest
 from tokenward.server.certificates import thumbprint
-from tokenward.server.model import NOBODY_ELSE, NOTHING_SHOWN, Caller, Client, Grant, Shown
+from tokenward.server.model import (
+    NOBODY_ELSE,
+    NOT_ANSWERED,
+    NOTHING_SHOWN,
+    Answered,
+    Caller,
+    Client,
+    Grant,
+    Shown,
+)
 
 REMEMBER = 4_096
 LONGEST_REMEMBERED = 1_024
@@ -43,14 +52,18 @@ def granted(
     Raises ``InvalidClient`` where a token must be bound to a certificate and none was shown.
 
     The same request of the same caller is the same grant, so that what was decided about it is
-    known at once; unless it brings along what was ``shown``, which is kept nowhere.
+    known at once; unless it brings along what was ``shown``, or an answer, which are kept nowhere.
     """
     asked = request.parameters.get("scope", "")
     # By their ids, which are nobody else's as long as the grant we remember holds them.
     who = id(caller), id(client), id(actor)
     bound = _bound(request, client) if client.certificate_bound else ""
     key = who, request.grant_type, request.issuer, request.targets, asked, bound
-    if not shown and (grant := _remembered.get(key)) is not None:
+    answered = NOT_ANSWERED
+    if "auth_session" in request.parameters:
+        answered = Answered(request.get("auth_session"), request.get("signature"))
+    once = bool(shown or answered)
+    if not once and (grant := _remembered.get(key)) is not None:
         return grant
     grant = Grant(
         caller=caller,
@@ -62,8 +75,9 @@ def granted(
         actor=actor,
         certificate=bound,
         shown=shown,
+        answered=answered,
     )
-    if not shown and sum(map(len, request.targets)) + len(asked) <= LONGEST_REMEMBERED:
+    if not once and sum(map(len, request.targets)) + len(asked) <= LONGEST_REMEMBERED:
         if len(_remembered) >= REMEMBER:
             _remembered.clear()
         _remembered[key] = grant

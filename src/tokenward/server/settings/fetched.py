@@ -9,7 +9,7 @@ from tokenward.server.config import Report, fill, settings_of, spelled
 from tokenward.server.platforms import PLATFORMS
 from tokenward.server.settings.issuers import MAIN, Issuers
 from tokenward.server.settings.names import plugin
-from tokenward.server.upstreams import Upstream, signs_as
+from tokenward.server.upstreams import Upstream, passes, signs_as
 from tokenward.server.values import REPORTED, At, did_you_mean
 
 T = TypeVar("T")
@@ -53,6 +53,12 @@ def check_scopes(upstream: Upstream, scopes: Scope, at: At, report: Report) -> N
 
 def signs_for(upstream: Upstream, preset: str, at: At, issuers: Issuers, report: Report) -> str:
     """The issuer of ours that signs what goes there, ``""`` if none does; mistakes are reported."""
+    if passes(upstream) and not issuers.declared:
+        report.error(
+            (*at, "signature"),
+            "callers sign for this one, and need an issuer of ours to ask what",
+            'at the top of the file: issuer = "https://tokens.example.com"',
+        )
     said = signs_as(upstream)
     if said is None:
         return ""

@@ -14,6 +14,7 @@ What not every upstream has to say, it says by an attribute or a method of that 
 * ``check_scopes(scopes)``: raises ``ValueError`` if it has no tokens for such scopes;
 * ``forwards``: true if it needs the very token that the caller showed us (``Grant.shown``);
 * ``refreshed`` and ``revoked``: see ``Lasts``, for one whose right to ask is a refresh token;
+* ``passes``: the Hub whose challenges whoever the token is for answers, see ``passing``;
 * ``identity``: the certificate that its server wants to see, and its key;
 * ``signs_as``: which issuer of ours signs what it sends (``""`` for the only one there is), and
   ``signed_by(issuer)``: the same upstream with that issuer's signature.
@@ -104,6 +105,11 @@ def carrier_for(upstream: Upstream) -> Carrier | None:
     """What carries its conversation, if it speaks no HTTP."""
     carrier: Callable[[], Carrier] | None = getattr(upstream, "carrier", None)
     return None if carrier is None else carrier()
+
+
+def passes(upstream: Upstream | None) -> bool:
+    """Whether callers answer its challenges themselves."""
+    return bool(getattr(upstream, "passes", None))
 
 
 def identity_for(upstream: Upstream) -> Identity | None:

@@ -8,11 +8,11 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from tokenward.jose.identity import PrivateKey, UnusableKey
+from tokenward.jose.identity import PrivateKey
 from tokenward.oauth.messages import AccessToken
 from tokenward.oauth.scope import Scope
 from tokenward.remote.flow import Flow
-from tokenward.remote.hub.carrier import Carrier, question
+from tokenward.remote.hub.carrier import Carrier, identity, question
 from tokenward.remote.hub.exchange import Hub
 from tokenward.remote.hub.token import read
 from tokenward.server.model import Authorization
@@ -35,7 +35,10 @@ class TextileHub:
     secret: str = field(default="", repr=False)
     """The key's secret, as `"${NAME}"`, if it has one."""
 
-    private_key: str = field(repr=False)
+    signature: Literal["ours", "callers"] = "ours"
+    """Who signs: `ours`, `private_key`; or `callers`, each with the key whose token they want."""
+
+    private_key: str = field(default="", repr=False)
     """The identity whose tokens these are, as `"${NAME}"`: a libp2p string, or PEM."""
 
     lifetime: Annotated[float, Within("1m", "24h")] = 3_600.0
@@ -45,13 +48,17 @@ class TextileHub:
     _key: PrivateKey = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        native = self.transport == "grpc"
-        hub = Hub(url=self.url, native=native, key=self.key, secret=self.secret)
+        hub = Hub(url=self.url, native=self.transport == "grpc", key=self.key, secret=self.secret)
         object.__setattr__(self, "_hub", hub)
-        try:
-            object.__setattr__(self, "_key", PrivateKey.from_string(self.private_key))
-        except UnusableKey as fault:
-            raise ValueError(f"private_key: {fault}") from None
+        if self.signature == "ours":
+            object.__setattr__(self, "_key", identity(self.private_key))
+        elif self.private_key:
+            raise ValueError('private_key: is given, but with signature = "callers" they sign')
+
+    @property
+    def passes(self) -> Hub | None:
+        """Whose challenges go on to callers, if they do."""
+        return self._hub if self.signature == "callers" else None
 
     def check_scopes(self, scopes: Scope) -> None:
         """Its tokens have none; raises ``ValueError``."""
