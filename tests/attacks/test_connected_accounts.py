@@ -68,6 +68,7 @@ def pair(request, tmp_path):
             audience=AUDIENCE,
             upstream=drive.url,
         )
+        text += "[log]\nrequests = true\n"
         nodes = [Process(tmp_path / name, text) for name in ("one", "other")]
         for node in nodes:
             stack.callback(node.kill)
@@ -121,3 +122,13 @@ def test_what_one_began_the_other_ends_and_each_step_counts_once(pair):
     opened = [it["outcome"] for it in events if it["event"] == "connection_open"]
     assert opened.count("ok") == 1
     assert len(opened) == AT_ONCE
+    verifier = pair.drive.asked[0]["code_verifier"]
+    state = dict(parse_qsl(urlsplit(asked).query))["state"]
+    secrets = [link.rpartition("/")[2], state, code, verifier, cookie[1].partition("=")[2]]
+    secrets += [first.token, *pair.drive.revoked]
+    written = [it for it in pair.nodes[0].folder.parent.rglob("*") if it.is_file()]
+    logged = [it for it in written if it.name == "stderr" and b"/connections/*" in it.read_bytes()]
+    assert len(logged) == 2, "each has written a line for each request"
+    for path in written:
+        data = path.read_bytes()
+        assert [it for it in secrets if it.encode() in data] == [], path
