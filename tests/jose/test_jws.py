@@ -104,6 +104,28 @@ def test_taking_apart_verifies_nothing(forge):
     assert parse(unsigned).signature == b""
 
 
+@pytest.mark.parametrize("length", [1, 5_000])
+def test_a_header_is_read_alone_as_it_is_with_the_rest(forge, length):
+    token = forge.token(header=forge.header(forge.es, x="x" * length))
+    header = jws.header_of(token)
+    assert header == jws.parts(token)[0]
+    head = token.partition(".")[0]
+    assert jws.header_of(f"{head}.*.*") == header, "the rest is not looked at"
+    for broken in (
+        head,
+        f"{head}.a",
+        f"{token}.a",
+        f"*.{token}",
+        "\u00e9.a.b",
+        "..",
+        "e30.e30.e30",
+    ):
+        with pytest.raises(InvalidToken):
+            jws.header_of(broken)
+    with pytest.raises(InvalidToken, match=r"^too long$"):
+        jws.header_of(token + "A" * jws.LONGEST)
+
+
 @pytest.mark.parametrize("length", [100, 5_000])
 def test_a_header_cannot_be_changed_for_the_next_token(forge, length):
     token = forge.token(header=forge.header(forge.es, x="x" * length))

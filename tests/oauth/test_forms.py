@@ -6,8 +6,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenward.oauth import forms
+from tokenward.oauth import forms, messages, presented
 from tokenward.oauth.errors import InvalidRequest
+
+
+def test_what_grants_and_tokens_are_called_is_read_in_every_spelling():
+    names = [it for it in {**vars(messages), **vars(presented)}.values() if _is_name(it)]
+    assert len(names) == 7
+    for name in names:
+        usual = urlencode({"a": name}).encode()
+        for body in (usual, usual.lower(), usual.replace(b"%3A", b"%3a", 1), f"a={name}".encode()):
+            assert forms.parse(body) == [("a", name)]
+        longer = usual + b"%3A"
+        assert forms.parse(longer) == [("a", name + ":")]
+    assert set(forms._NAMES.values()) == set(names)
+
+
+def _is_name(value):
+    return isinstance(value, str) and value.startswith("urn:ietf:params:oauth:")
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,7 @@ DEEPEST = 32
 LONGEST_NAME = 512
 """Characters in a key id, and in whatever else a header calls by a name."""
 
+_DOTS = 2
 _LONGEST_HEADER_REMEMBERED = 512
 _LONGEST_INTEGER = 20
 _LONGEST_FRACTION = 40
@@ -105,6 +106,21 @@ def parts(token: str) -> tuple[Header, bytes, bytes, bytes]:
         read = _remembered_header if len(header) <= _LONGEST_HEADER_REMEMBERED else _header
         # A third dot would be in the payload, and is no base64url.
         return read(header), _decode(payload), signed, _decode(signature)
+    except ValueError:
+        raise InvalidToken("not three parts of base64url") from None
+
+
+def header_of(token: str) -> Header:
+    """Read the header alone.  Verifies nothing; raises InvalidToken."""
+    if len(token) > LONGEST:
+        raise InvalidToken("too long")
+    try:
+        encoded = token.partition(".")[0].encode("ascii")
+        if token.count(".") != _DOTS:
+            raise InvalidToken("not three parts of base64url")
+        return (_remembered_header if len(encoded) <= _LONGEST_HEADER_REMEMBERED else _header)(
+            encoded
+        )
     except ValueError:
         raise InvalidToken("not three parts of base64url") from None
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from tokenward.jose.algorithms import UnusableKey, names_of
 from tokenward.jose.identity import PrivateKey, PublicKey
-from tokenward.jose.jws import Expired, InvalidToken, load_object, parts
+from tokenward.jose.jws import Expired, InvalidToken, header_of, load_object, parts
 
 TYP = "tokenward-key-proof+jwt"
 """The purpose (RFC 8725 §3.11)."""
@@ -29,7 +29,7 @@ def write(key: PrivateKey, *, audience: str, nonce: str) -> str:
 def is_one(token: str) -> bool:
     """Say whether a token means to be such a proof.  Verifies nothing and never raises."""
     try:
-        return parts(token)[0].kind == TYP
+        return header_of(token).kind == TYP
     except InvalidToken:
         return False
 

@@ -18,6 +18,23 @@ _ESCAPES = {
     for high in "0123456789ABCDEFabcdef"
     for low in "0123456789ABCDEFabcdef"
 }
+# What grants and kinds of tokens are called takes longest to decode and is always the same.
+_NAMES = {
+    name.replace(":", escape): name
+    for escape in ("%3A", "%3a")
+    for name in (
+        f"urn:ietf:params:oauth:{rest}"
+        for rest in (
+            "grant-type:token-exchange",
+            "grant-type:jwt-bearer",
+            "token-type:jwt",
+            "token-type:access_token",
+            "token-type:id_token",
+            "token-type:mtls",
+            "client-assertion-type:jwt-bearer",
+        )
+    )
+}
 _CONTROL = re.compile(r"[\x00-\x08\x0A-\x1F\x7F]")
 
 
@@ -37,7 +54,7 @@ def parse(body: bytes) -> Form:
             if plain and "%" not in field and "+" not in field:
                 pairs.append((name, value))
             else:
-                pairs.append((_decoded(name), _decoded(value)))
+                pairs.append((_decoded(name), _NAMES.get(value) or _decoded(value)))
     return pairs
 
 

@@ -6,6 +6,7 @@ is remembered for longer than anybody would believe it.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from hashlib import sha256
 
 from tokenward.clock import Clock
@@ -27,6 +28,9 @@ LONGEST = 360 * LEEWAY
 
 TYPES = frozenset({"client-authentication+jwt", "jwt", ""})
 """``typ`` of an assertion (RFC 7523bis); that of an access token is none of them."""
+
+REMEMBER = 1_024
+"""Clients and issuers of which it is known what an assertion must say."""
 
 _LONGEST_JTI = 1_024
 
@@ -61,9 +65,14 @@ def expected(
     algorithms: frozenset[str] = ALGORITHMS,
 ) -> Expected:
     """What an assertion of this client must say to this issuer (RFC 7523 §3)."""
+    return _expected(client.id, (issuer, *also), algorithms)
+
+
+@lru_cache(maxsize=REMEMBER)
+def _expected(id: str, audience: tuple[str, ...], algorithms: frozenset[str]) -> Expected:
     return Expected(
-        issuer=client.id,
-        audience=(issuer, *also),
+        issuer=id,
+        audience=audience,
         algorithms=algorithms,
         typ=TYPES,
         leeway=LEEWAY,

@@ -6,7 +6,7 @@ We know the public key. Nothing that passes over the wire can be used a second t
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Self
 
-from tokenward.jose.jws import InvalidToken, UnknownKey, parts
+from tokenward.jose.jws import InvalidToken, UnknownKey, header_of
 from tokenward.jose.jwt import verify
 from tokenward.jose.keys import ALGORITHMS, KeySet
 from tokenward.oauth.errors import TemporarilyUnavailable
@@ -92,4 +92,4 @@ class PrivateKeyJwt:
             ) from None
         keys.arenew()
         await assertions.spend(claims, client, surroundings)
-        return parts(assertion)[0].kid or ""
+        return header_of(assertion).kid or ""
