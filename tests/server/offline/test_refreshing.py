@@ -180,7 +180,7 @@ async def test_it_is_asked_for_ahead_of_its_end_and_the_old_one_goes_on_meanwhil
 async def test_two_at_the_same_time_stay_in_line_where_the_lease_ends_too_early(town, monkeypatch):
     monkeypatch.setattr(refreshing, "LEASE", 1.5)
     one, two = await town.node(), await town.node()
-    town.platform.always = rotates(wait=1.0)
+    town.platform.always = rotates(wait=2.5)
 
     async def time_passes():
         while True:
@@ -272,10 +272,29 @@ async def test_an_answer_on_its_way_when_the_server_stops_is_kept(town):
     asking = asyncio.create_task(one.broker.issue(authorized()))
     await until(lambda: town.platform.shown)
     await one.broker.close()
+    newest = (await one.kept()).refresh_token
+    assert newest == town.platform.families[0].live != town.first
     with pytest.raises(TemporarilyUnavailable):
         await asking
-    assert (await one.kept()).refresh_token == town.platform.families[0].live
     assert await (await town.node()).token() == "theirs-1"
+
+
+async def test_a_platform_that_does_not_answer_does_not_keep_a_server_from_stopping(
+    town, monkeypatch
+):
+    monkeypatch.setattr(refreshing, "FAREWELL", 0.1)
+    one = await town.node()
+    town.platform.always = silent
+    tasks = asyncio.all_tasks()
+    asking = asyncio.create_task(one.broker.issue(authorized()))
+    await until(lambda: town.platform.shown)
+    async with asyncio.timeout(2):
+        await one.broker.close()
+    with pytest.raises(TemporarilyUnavailable):
+        await asking
+    await asyncio.sleep(0)
+    assert asyncio.all_tasks() - tasks == set()
+    assert (await one.kept()).refresh_token == town.first
 
 
 async def test_nothing_secret_is_in_the_database(town, tmp_path):

@@ -158,10 +158,11 @@ class Refreshing:
 
     async def close(self) -> None:
         """Let answers on their way be kept."""
-        if self._ending:
-            await asyncio.wait(self._ending, timeout=FAREWELL)
-        for end in self._ending:
-            end.cancel()
+        if ending := [*self._ending]:
+            _, late = await asyncio.wait(ending, timeout=FAREWELL)
+            for end in late:
+                end.cancel()
+            await asyncio.wait(ending)
 
     async def _found_or_ours(self, wanted: Wanted, usable: Usable, until: float) -> Outcome | Turn:
         """What is there, once it is; or our turn to get it."""
@@ -263,6 +264,8 @@ class Refreshing:
             if turn.asking is not None:
                 await asyncio.wait((turn.asking,))
         finally:
+            if turn.asking is not None:
+                turn.asking.cancel()
             if turn.renewing is not None:
                 turn.renewing.cancel()
         with suppress(StoreUnavailable, TimeoutError):
