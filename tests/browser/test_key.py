@@ -2,6 +2,8 @@
 
 import base64
 import json
+import shlex
+import subprocess
 from urllib.parse import parse_qs, urlsplit
 
 import httpx2
@@ -96,7 +98,7 @@ def test_a_key_made_in_the_page_is_worth_a_token(browser, dev, kinds, alg, begin
     with browser.page(f"{dev.url}/key") as page:
         overhear(page, dev, kinds)
         act(page, *FIRST, "use")
-        header, said, answer = codes(page, "sign")
+        header, said, answer, _ = codes(page, "sign")
         asked = json.loads(codes(page, "ask")[1].partition("\n\n")[2])
         got = json.loads(codes(page, "redeem")[1].partition("\n\n")[2])
         command = codes(page, "use")[0]
@@ -248,6 +250,16 @@ def test_the_keyboard_alone_goes_all_the_way(browser, dev):
             said = page.value("document.getElementById('said').textContent")
             assert said == page.value(f"document.querySelector('#{step} .verdict').textContent")
             assert page.value(f"document.activeElement === document.querySelector('#{step} .act')")
+
+
+def test_what_the_page_has_signed_can_be_shown_by_a_command_line_instead(browser, dev):
+    with browser.page(f"{dev.url}/key", behaved=False) as page:
+        act(page, "make", "ask", "sign")
+        command = shlex.split(codes(page, "sign")[3])
+        got = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+        assert got["scope"] == "reports:read"
+        act(page, "redeem")
+        assert "400 invalid_grant" in shown(page, "redeem")
 
 
 def test_whatever_is_shown_can_be_copied(browser, dev):

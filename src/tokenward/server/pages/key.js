@@ -27,12 +27,16 @@ function element(name, className, ...content) {
   return made;
 }
 
-function figure(title, said, { wide = false } = {}) {
+function copyButton(title) {
   const copy = element("button", "copy", "Copy");
   copy.type = "button";
   copy.setAttribute("aria-label", `Copy: ${title}`);
+  return copy;
+}
+
+function figure(title, said, { wide = false, copied = true } = {}) {
   const code = element("code", "", ...(Array.isArray(said) ? said : [said]));
-  const box = element("div", "code", element("pre", "", code), copy);
+  const box = element("div", "code", element("pre", "", code), ...(copied ? [copyButton(title)] : []));
   const caption = element("figcaption", "", element("b", "", title));
   return element("figure", wide ? "wide" : "", caption, box);
 }
@@ -97,13 +101,15 @@ async function question(jwk) {
   return { body, ...(await send("/challenge", "application/json", body)) };
 }
 
+const exchange = (answer) => ({
+  grant_type: "urn:ietf:params:oauth:grant-type:token-exchange",
+  subject_token_type: "urn:ietf:params:oauth:token-type:jwt",
+  subject_token: answer,
+  audience,
+});
+
 async function redeem(answer) {
-  const form = {
-    grant_type: "urn:ietf:params:oauth:grant-type:token-exchange",
-    subject_token_type: "urn:ietf:params:oauth:token-type:jwt",
-    subject_token: answer,
-    audience,
-  };
+  const form = exchange(answer);
   const kind = "application/x-www-form-urlencoded";
   return { form, ...(await send("/token", kind, new URLSearchParams(form).toString())) };
 }
@@ -164,7 +170,7 @@ const acts = {
       "make",
       true,
       figure("The public half", pretty(mine.jwk)),
-      figure("The private half, as far as this page sees it", hidden),
+      figure("The private half, as far as this page sees it", hidden, { copied: false }),
       verdict(true, "Made.", `A key of the kind ${KINDS[mine.alg].named}. Nothing was sent.`),
     );
     enable("ask", "read");
@@ -194,12 +200,16 @@ const acts = {
     clear("redeem", "use", "twice", "another", "elsewhere");
     const [head, claims] = [headOf(mine), claimsOf(mine.asked)];
     mine.answer = await signed(mine, head, claims);
+    const said = Object.entries(exchange(mine.answer)).map(([name, value]) => `-d ${name}=${value}`);
     show(
       "sign",
       true,
       figure("What is signed: the header", pretty(head)),
       figure("What is signed: the claims", pretty(claims)),
       figureOfJwt("The signed answer, a JWT: header, claims, signature", mine.answer),
+      figure("The fourth step from a command line, instead", `curl -s ${said.join(" ")} ${issuer}/token`, {
+        wide: true,
+      }),
       verdict(true, "Signed.", "The browser did it; the key has not moved."),
     );
     enable("redeem");
