@@ -22,6 +22,16 @@ LONG = frozenset(
 """Files of few tests that take long: where several share the work, these are begun first."""
 
 
+LONGEST_ID = 40
+"""Characters of a value in a test's name. Longer ones are keys, tokens and other things of chance:
+with them the same test had another name in each process that runs some of them."""
+
+
+def pytest_make_parametrize_id(config, val, argname):
+    """Call what is long by what it is for."""
+    return argname if isinstance(val, str | bytes) and len(val) > LONGEST_ID else None
+
+
 def pytest_collection_modifyitems(config, items):
     """Mark what starts whole programs, and what takes long, by where it lives."""
     tests = Path(__file__).parent
