@@ -20,6 +20,8 @@ TRIES = {
     "proxy": 40_000,
     "rates": 40_000,
     "upstream": 40_000,
+    "grpcweb": 60_000,
+    "websocket": 10_000,
     "configuration": 5_000,
 }
 

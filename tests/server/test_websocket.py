@@ -297,6 +297,15 @@ async def test_a_flood_of_pings_ends_and_is_not_answered(toy, opcode):
     assert isinstance(await ended(toy), Broken)
 
 
+async def test_a_message_in_many_pieces_ends_as_well(toy):
+    async with asked(toy) as client:
+        client.raw(framed(b"x", final=False) + framed(b"y", 0, final=False) * 63 + framed(b"z", 0))
+        assert await client.frame() == (BINARY, b"x" + b"y" * 63 + b"z")
+        client.raw(framed(b"", final=False) + framed(b"", 0, final=False) * 5000)
+        assert (await client.listen()).code == 1002
+    assert isinstance(await ended(toy), Broken)
+
+
 async def test_who_says_more_than_there_is_to_say_is_cut_off(toy):
     async with asked(toy) as client:
         client.send(*[b"x" * 900] * 80)

@@ -29,6 +29,12 @@ LEAVE = 2.0
 MOST_CONTROLS = 32
 """Pings and the like, each of which is answered."""
 
+MOST_PIECES = 64
+"""Into which clients cut their messages, all of them together; empty ones count as others do."""
+
+_BITE = 1024
+"""Bytes that are read before we see whether there has been enough: frames may be very short."""
+
 SWITCHING = 101
 NORMAL, GOING_AWAY, PROTOCOL_ERROR, UNSUPPORTED = 1000, 1001, 1002, 1003
 INVALID, INTERNAL = 1007, 1011
@@ -123,7 +129,7 @@ class WebSocket(asyncio.Protocol):
         self._waiting: asyncio.Future[None] | None = None
         self._end: Over | None = None
         self._patient = False
-        self._bytes = self._controls = 0
+        self._bytes = self._controls = self._pieces = 0
         self._timer: asyncio.TimerHandle | None = None
 
     def begin(self, transport: asyncio.Transport, house: House, rest: bytes) -> None:
@@ -183,10 +189,11 @@ class WebSocket(asyncio.Protocol):
             self.transport.abort()
             return
         listening = self._open()
-        self._protocol.receive_data(data)
-        for frame in cast("list[Frame]", self._protocol.events_received()):
-            if listening and self._end is None:
-                self._take(frame)
+        for at in range(0, len(data), _BITE):
+            self._protocol.receive_data(data[at : at + _BITE])
+            for frame in cast("list[Frame]", self._protocol.events_received()):
+                if listening and self._end is None:
+                    self._take(frame)
         if self._protocol.parser_exc is not None:
             self._stop(Broken(f"not a WebSocket: {self._protocol.parser_exc}"))
         self._flush()
@@ -202,7 +209,10 @@ class WebSocket(asyncio.Protocol):
                 self._fail(PROTOCOL_ERROR, "nothing but pings")
         elif kind not in ("CONT", "TEXT" if self._terms.text else "BINARY"):
             self._fail(UNSUPPORTED, "text instead of bytes, or bytes instead of text")
+        elif (pieces := self._pieces + (kind == "CONT")) > MOST_PIECES:
+            self._fail(PROTOCOL_ERROR, "nothing but pieces")
         else:
+            self._pieces = pieces
             self._parts += bytes(frame.data)
             if frame.fin:
                 whole, self._parts = self._parts, b""

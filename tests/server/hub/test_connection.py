@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import resource
 import time
 from contextlib import contextmanager
 
@@ -316,49 +315,6 @@ async def test_junk_ends_one_conversation_and_no_other(hub, junk):
         assert (await other.listen()).token
 
 
-def memory():
-    """Bytes that this process has in memory."""
-    with open("/proc/self/statm") as file:  # noqa: PTH123  a file of the kernel's
-        return int(file.read().split()[1]) * resource.getpagesize()
-
-
-async def test_junk_from_two_hundred_sockets_and_five_hundred_challenges_at_once(tmp_path):
-    """What ended the original's process; and none of it stays in memory."""
-    people = [identity() for _ in range(20)]
-    said = metadata(600)
-
-    async def one(number):
-        async with hub.open() as client:
-            challenge = await client.challenge(people[number % 20], said)
-            waiting.append(number)
-            await everybody.wait()
-            client.send(message(2, people[number % 20].sign(challenge)), END)
-            return (await client.listen()).token
-
-    async def junk(number):
-        async with hub.open() as client:
-            client.raw(JUNK[number % len(JUNK)])
-            return (await client.listen()).token
-
-    with a_hub(tmp_path) as hub:
-        sizes = []
-        for _ in range(2):
-            everybody, waiting = asyncio.Event(), []
-            asked = [asyncio.create_task(one(number)) for number in range(500)]
-            while len(waiting) < 500:
-                await asyncio.sleep(0.01)
-                assert not any(task.done() for task in asked)
-            assert not any(await asyncio.gather(*[junk(number) for number in range(200)]))
-            everybody.set()
-            tokens = await asyncio.gather(*asked)
-            assert all(tokens)
-            assert len({claims_of(token)["sub"] for token in tokens}) == 20
-            sizes.append(memory())
-        assert sizes[1] - sizes[0] < 8 * 1024 * 1024
-        async with httpx2.AsyncClient(base_url=hub.url) as http:
-            assert (await http.get("/healthz")).status_code == 200
-
-
 async def test_there_are_only_so_many_who_may_be_about_to_sign(tmp_path):
     with a_hub(tmp_path, hub="waiting = 3") as hub:
         there = [await Client.open(hub.url) for _ in range(3)]
@@ -385,6 +341,43 @@ async def test_who_asks_too_often_is_not_let_in(tmp_path):
             async with asking(url) as client:
                 found.append(client.status)
     assert found == [101, 101, 101, 429]
+
+
+async def outcomes(url, *asked):
+    """How each of these ends, one after the other: who asks, and with what metadata."""
+    found = []
+    for somebody, said in asked:
+        async with asking(url) as client:
+            found.append((await client.get_token(somebody, said)).status)
+    return found
+
+
+async def test_who_guesses_too_often_is_not_heard_and_nobody_else_minds(tmp_path):
+    text = settings(audit=tmp_path / "audit.jsonl") + '[limits]\nguessing = "3/m"\n'
+    text = text.replace('caller = "app"\n', 'caller = "trial"\n')
+    (tmp_path / "tokenward.toml").write_text(text)
+    wrong = SOMEBODY, metadata(secret="b" + "c" * 39 + "a")
+    late, right = (SOMEBODY, metadata(-1)), (SOMEBODY, metadata())
+    with serving(application(load(tmp_path / "tokenward.toml", {}))) as url:
+        assert await outcomes(url, late, late, late, late) == [16] * 4, "no guesses"
+        assert await outcomes(url, wrong, wrong, wrong, wrong, right) == [16, 16, 16, 8, 8]
+        trial = SOMEBODY, metadata(key=OPEN_KEY, x_textile_api_sig=None)
+        assert await outcomes(url, trial) == [0]
+
+
+async def test_who_asks_for_more_than_their_share_is_refused_and_others_are_not(tmp_path):
+    text = settings(audit=tmp_path / "audit.jsonl").replace(
+        "[callers.trial]", 'limit = "2/m"\n[callers.trial]'
+    )
+    (tmp_path / "tokenward.toml").write_text(text)
+    other = identity()
+    with serving(application(load(tmp_path / "tokenward.toml", {}))) as url:
+        mine, theirs = (SOMEBODY, metadata()), (other, metadata())
+        assert await outcomes(url, mine, mine, mine, theirs) == [0, 0, 8, 0]
+        async with asking(url) as client:
+            heard = await client.get_token(SOMEBODY)
+        assert (heard.status, heard.token) == (8, "")
+        assert "too often" in heard.message
 
 
 # The end

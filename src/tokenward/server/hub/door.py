@@ -4,6 +4,7 @@ Law of this module: the spine decides. What a conversation has shown is a caller
 is a token for it, and which, the rules say as they do for everybody.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
@@ -99,7 +100,13 @@ class HubDoor:
             origin = received.header(b"origin")
         except InvalidRequest:
             origin = "null"  # two of them are nobody's
-        return get_token(origin)
+        limits = self.issuance.registry.limits
+
+        def guess(key: str) -> Callable[[], None]:
+            begun = limits.begin_guess(key, received.address)
+            return lambda: limits.forgive(begun, right=True)
+
+        return get_token(origin, guess=guess)
 
     def event(self, received: Received) -> Event:
         """What the trail is to hear of a conversation."""

@@ -30,7 +30,7 @@ from tokenward.oauth.errors import (
 from tokenward.server.hub import grpcweb
 from tokenward.server.hub.grpcweb import Request, Said
 from tokenward.server.model import Caller
-from tokenward.server.proofs.hub_key import UserGroup
+from tokenward.server.proofs.hub_key import Guess, UserGroup, free
 
 BYTES = 32
 """Of a challenge."""
@@ -89,9 +89,11 @@ Sent: TypeAlias = Said | UserGroup | str | None
 Conversation: TypeAlias = Generator[Step, Sent, None]
 
 
-def get_token(origin: str, random: Callable[[int], bytes] = urandom) -> Conversation:
+def get_token(
+    origin: str, random: Callable[[int], bytes] = urandom, *, guess: Guess = free
+) -> Conversation:
     """One conversation with a page of this origin, or with no page; raises ``OAuthError``."""
-    group = yield from _admitted(origin)
+    group = yield from _admitted(origin, guess)
     said = yield Listen()
     if not isinstance(said, Request) or not said.key:
         raise Refused(INVALID_ARGUMENT, "Key is required")
@@ -110,7 +112,7 @@ def get_token(origin: str, random: Callable[[int], bytes] = urandom) -> Conversa
     yield Say(grpcweb.token(str(token)))
 
 
-def _admitted(origin: str) -> Generator[Step, Sent, UserGroup]:
+def _admitted(origin: str, guess: Guess) -> Generator[Step, Sent, UserGroup]:
     """The application that asks, if it may."""
     metadata = yield Listen()
     if not isinstance(metadata, dict):
@@ -123,7 +125,7 @@ def _admitted(origin: str) -> Generator[Step, Sent, UserGroup]:
     group = yield Look(key)
     if not isinstance(group, UserGroup):
         raise Refused(NOT_FOUND, "API key not found or is invalid")
-    group.check(metadata.get(_SIGNATURE, ""), metadata.get(_MESSAGE, ""))
+    group.check(metadata.get(_SIGNATURE, ""), metadata.get(_MESSAGE, ""), guess)
     if origin and origin not in group.origins:
         raise Refused(
             PERMISSION_DENIED,

@@ -8,11 +8,11 @@ it expires). Who the people are, they show with keys of their own: see ``server/
 
 import hmac
 import re
-from collections.abc import Container, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from hashlib import sha256
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, TypeAlias
 
 from tokenward.clock import Clock
 from tokenward.jose import multibase
@@ -34,6 +34,16 @@ _DATE = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?"
     r"(?:Z|[+-][0-9]{2}:[0-9]{2})"
 )
+
+
+Guess: TypeAlias = Callable[[str], Callable[[], None]]
+"""Asked before the signature of this key is looked at, and raises when there were too many that
+were wrong; what it gives is called when this one is right."""
+
+
+def free(key: str) -> Callable[[], None]:  # noqa: ARG001  as the others have it
+    """Whoever guesses may."""
+    return lambda: None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,10 +191,11 @@ class UserGroup:
     origins: frozenset[str] = frozenset()
     """The pages that may ask; whoever is no page says nothing about it."""
 
-    def check(self, signature: str, message: str) -> None:
+    def check(self, signature: str, message: str, guess: Guess = free) -> None:
         """See that the application's server has let somebody in, and until when.
 
-        The message is the time at which the signature expires. Raises ``InvalidClient``.
+        The message is the time at which the signature expires. Raises ``InvalidClient``, and what
+        ``guess`` does.
         """
         if not self.secret:
             return
@@ -202,8 +213,10 @@ class UserGroup:
             raise self._bad("expired")
         if expires_at > now + self.max_ahead:
             raise self._bad("expires later than it may")
+        right = guess(self.key)
         if not hmac.compare_digest(presented, hmac.digest(self.secret, message.encode(), sha256)):
             raise self._bad("made with another secret")
+        right()
 
     def person(self, key: PublicKey) -> Caller:
         """Whoever has just shown to hold this key."""
