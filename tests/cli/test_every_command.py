@@ -25,6 +25,7 @@ GROUPS = {
     "clients": ("list", "show", "add", "disable", "enable", "remove"),
     "clients secrets": ("list", "add", "remove"),
     "api-keys": ("new", "list", "expire", "revoke"),
+    "connections": ("list", "remove"),
     "hub": (),
     "hub keys": ("new", "list", "disable"),
     "identity": ("new", "show", "token"),

@@ -12,6 +12,7 @@ from tokenward.cli import (
     broker,
     check,
     clients,
+    connections,
     dev,
     explain,
     hash,
@@ -68,6 +69,9 @@ app.add_typer(
     clients.app, name="clients", short_help="Clients that are not in the configuration file."
 )
 app.add_typer(apikeys.app, name="api-keys", short_help="Keys for scripts.")
+app.add_typer(
+    connections.app, name="connections", short_help="Accounts that people have connected."
+)
 app.add_typer(hub.app, name="hub", short_help="Keys that applications show at a hub.")
 app.add_typer(identity.app, name="identity", short_help="A private key instead of a password.")
 

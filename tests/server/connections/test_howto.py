@@ -23,10 +23,8 @@ VARIABLES = {
 OURS = "https://tokens.example.com"
 
 
-@pytest.fixture(scope="module")
-def running(tmp_path_factory):
+def config_of(folder):
     """The configuration of the page, with the drive in Google's place."""
-    folder = tmp_path_factory.mktemp("there")
     config = examples(PAGE)["config"].text(
         {
             f'issuer = "{OURS}"': 'issuer = "{{url}}"',
@@ -36,7 +34,13 @@ def running(tmp_path_factory):
         }
     )
     quiet = '[audit]\nto = "%s"\n' % (folder / "audit.jsonl")
-    with there(folder, config + quiet) as running:
+    return config + quiet
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("there")
+    with there(folder, config_of(folder)) as running:
         yield running
 
 
