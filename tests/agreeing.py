@@ -80,6 +80,9 @@ class Drive:
     broken: int = 0
     """A status that the token endpoint answers with instead."""
 
+    away: bool = False
+    """Whether nobody can learn where its endpoints are."""
+
     codes: dict[str, Agreement] = field(default_factory=dict)
     grants: dict[str, Agreement] = field(default_factory=dict)
     """By refresh token."""
@@ -115,7 +118,7 @@ class Drive:
         parts = urlsplit(handler.path)
         said = dict(parse_qsl(parts.query, keep_blank_values=True))
         if parts.path.startswith("/.well-known/"):
-            handler.say(200, json.dumps(self.metadata()))
+            handler.say(503 if self.away else 200, json.dumps(self.metadata()))
         elif parts.path == "/authorize":
             self.shown.append(said)
             fields = "".join(

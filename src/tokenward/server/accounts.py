@@ -61,8 +61,13 @@ def _platform(settings: Settings, broker: object, name: str) -> Platform:
     assert isinstance(broker, Broker)  # noqa: S101 - nobody answers challenges for an account
     upstream: object = broker.upstream  # with our signature, where it needs one
     assert isinstance(upstream, Connectable)  # noqa: S101 - this is why it is among them
+    token = settings.tokens[name]
     return Platform(
-        name=name, upstream=upstream, http=broker.http, scopes=settings.tokens[name].scopes
+        name=name,
+        upstream=upstream,
+        http=broker.http,
+        scopes=token.scopes,
+        names_scopes=token.scope_check,
     )
 
 

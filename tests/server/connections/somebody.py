@@ -67,6 +67,7 @@ offline_scope = "offline_access"
 authorization_parameters = {{ prompt = "consent" }}
 [tokens.second]
 upstream      = "connection"
+scope_check   = "off"
 issuer        = "{upstream}"
 client_id     = "{client}"
 client_secret = "${{UPSTREAM_SECRET}}"

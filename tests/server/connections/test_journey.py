@@ -138,6 +138,28 @@ async def test_a_token_that_does_not_end_lasts_by_itself(ann):
     assert ann.drive.revoked == [first]
 
 
+async def test_a_server_with_names_of_its_own_for_scopes_gives_what_was_asked_for(ann):
+    ann.drive.gives = {"scope": "files,user:email"}
+    answer = await ann.agree(await ann.link(audience="second"))
+    assert (await ann.complete(answer)).json()["scope"] == "files:read"
+    assert (await ann.get(audience="second")).status_code == 200
+
+
+async def test_a_server_that_does_not_name_the_scope_gave_what_was_asked_for(ann):
+    ann.drive.gives = {"scope": None}
+    assert (await ann.connect()).json()["scope"] == "files:read"
+    assert (await ann.get()).json()["scope"] == "files:read"
+    assert len(ann.drive.asked) == 1
+
+
+async def test_who_agrees_to_less_gives_less(ann):
+    ann.drive.gives = {"scope": "files:read"}
+    answer = await ann.agree(await ann.link(scope="files:read files:write"))
+    assert (await ann.complete(answer)).json()["scope"] == "files:read"
+    assert (await ann.get()).status_code == 200
+    assert (await ann.get(scope="files:write")).json()["error"] == "interaction_required"
+
+
 # ── consent is per app ───────────────────────────────────────────────────────────────────────────
 
 
@@ -324,6 +346,17 @@ async def test_what_fails_over_there_the_app_hears_in_our_words(ann, failure):
     assert "eek" not in answer.headers["location"]
     again = await ann.connect()
     assert again.status_code == 200, "nothing is lost by it"
+
+
+async def test_a_server_that_cannot_be_asked_costs_nobody_their_link(ann):
+    link = await ann.link()
+    ann.drive.away = True
+    page = await ann.click(link)
+    assert page.status_code == 503
+    assert "Not just now" in page.text
+    assert "Nothing is lost" in page.text
+    ann.drive.away = False
+    assert (await ann.complete(await ann.agree(link))).status_code == 200
 
 
 @pytest.mark.parametrize(

@@ -88,3 +88,6 @@ class Platform:
 
     scopes: Mapping[str, str] = field(default_factory=dict)
     """What its scopes mean."""
+
+    names_scopes: bool = True
+    """Whether it calls scopes as we do when it answers."""

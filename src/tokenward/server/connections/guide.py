@@ -149,10 +149,11 @@ class Guide:
             url = await arun(flow, there.http)
         except RemoteError as fault:
             raise TemporarilyUnavailable(detail=f"{journey.token}: {fault.reason}") from None
+        journey = replace(journey, browser=digest(browser), verifier=verifier)
+        # Kept before the link is used up; a state that nobody has been told is worth nothing.
+        await self.journeys.put("state", journey, secret=state)
         if await self.journeys.take("link", link) is None:
             raise gone()
-        journey = replace(journey, browser=digest(browser), verifier=verifier)
-        await self.journeys.put("state", journey, secret=state)
         return journey, url
 
     async def cancelled(self, link: str) -> Journey:
@@ -192,8 +193,12 @@ class Guide:
         if taken is None:
             raise over("another request was faster with the same state")
         given = await self._given(taken, answer)
-        code = await self.journeys.put("code", replace(taken, given=_written(given), verifier=""))
-        return taken, code
+        try:
+            found = replace(taken, given=_written(given), verifier="")
+            return taken, await self.journeys.put("code", found)
+        except StoreUnavailable as away:
+            cause = TemporarilyUnavailable(detail=away.detail)
+            raise SentBack(taken, cause) from None
 
     async def _given(self, journey: Journey, answer: Mapping[str, str]) -> Lasting:
         """What the other server gives for what it sent the browser back with."""
@@ -218,6 +223,9 @@ class Guide:
         if not given.refresh_token:
             said = given.fault or "there was nothing that lasts (no refresh token)"
             raise SentBack(journey, ServerError(detail=f"{journey.token}: {said}"))
+        if given.token is not None and not given.token.scope:  # RFC 6749 §5.1: as it was asked
+            token = replace(given.token, scope=Scope.parse(journey.scope))
+            given = replace(given, token=token)
         return given
 
     # ── the app again ───────────────────────────────────────────────────────────────────────────
@@ -237,7 +245,8 @@ class Guide:
                 detail=f"{taken.subject!r} began it, for {taken.app!r}",
             )
         given, scope = _read(taken.given), Scope.parse(taken.scope)
-        if given.token is not None and given.token.scope:
+        named = self.platforms[taken.token].names_scopes
+        if named and given.token is not None and given.token.scope:
             scope = given.token.scope  # they may have agreed to less
         try:
             await self.kept.put(taken.whose, given, scope=scope)
