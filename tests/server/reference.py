@@ -31,6 +31,7 @@ from tokenward.server.settings.proxy import ProxyTable
 from tokenward.server.settings.rules import RuleTable
 from tokenward.server.settings.signers import KeysTable
 from tokenward.server.settings.subjects import SubjectTable
+from tokenward.server.settings.textile import TextileSettings
 from tokenward.server.settings.tokens import TokenTable
 from tokenward.server.settings.whole import AuditSettings, Sections, ServerTable
 from tokenward.server.values import Within
@@ -46,6 +47,7 @@ SETTINGS: Mapping[str, tuple[type, ...]] = {
     "otel": (OtelSettings,),
     "log": (LogSettings,),
     "limits": (LimitsTable,),
+    "textile": (TextileSettings,),
     "issuers": (IssuerTable,),
     "hub": (plugins.find("profile", "hub"),),
     "keys": (KeysTable,),

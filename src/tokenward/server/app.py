@@ -205,6 +205,7 @@ class Server:
                 challenges=subjects.challenges,
             )
         routes |= doors.accounts(settings, self.theirs, issuance, audit)
+        routes |= doors.textile(settings, issuance, audit, subjects)
         return self.watchers.around(routes) | doors.hubs(settings, issuance, audit, subjects.proofs)
 
     async def close(self) -> None:

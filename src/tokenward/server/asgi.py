@@ -258,7 +258,8 @@ class Front:
         self._branches = {route.above: route for route in routes if route.above}
         routes = [route for route in routes if not route.above]
         self._routes = {route.path: route for route in routes}
-        self._hot = {route.raw: route for route in routes}
+        # The fast lane keeps the head of a request for the next one, so not of these.
+        self._hot = {it.raw: it for it in routes if not getattr(it.endpoint, "private", False)}
         self._sockets = sockets(self._endpoints)
 
     async def _other(self, kind: str, receive: Receive, send: Send) -> None:

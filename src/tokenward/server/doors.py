@@ -38,6 +38,7 @@ from tokenward.server.routing import REST
 from tokenward.server.settings import ConfigError, IssuerSettings, Problem, Settings
 from tokenward.server.settings.holders import key_holders
 from tokenward.server.stores import Shelf
+from tokenward.server.subjects import Subjects
 from tokenward.server.upstreams import passes
 
 if TYPE_CHECKING:
@@ -61,6 +62,8 @@ def paths(settings: Settings) -> dict[str, str]:
     """Every path and what it belongs to; raises ``ConfigError`` if two things want the same."""
     owners = dict.fromkeys((GET_TOKEN, HEALTH, LIVE, READY, METRICS), "the server itself")
     owners |= dict.fromkeys(connecting(settings), "the server itself")
+    if settings.textile is not None:
+        owners |= dict.fromkeys(settings.textile.table.paths, "the table textile")
     problems = []
     for name, issuer in settings.issuers.items():
         path = urlsplit(issuer.url).path.removesuffix("/")
@@ -133,6 +136,19 @@ async def natives(
     from tokenward.server.natives import Natives  # noqa: PLC0415  another library, and a large one
 
     return await Natives.opened(settings, routes, admit)
+
+
+def textile(
+    settings: Settings, issuance: Issuance, audit: Audit, subjects: Subjects
+) -> dict[str, Endpoint]:
+    """The doors of Textile's examples, if they are turned on."""
+    if settings.textile is None:
+        return {}
+    from tokenward.server.textiles import textile_routes  # noqa: PLC0415  few have them
+
+    return textile_routes(
+        settings, settings.textile, issuance=issuance, audit=audit, subjects=subjects
+    )
 
 
 def of_issuer(

@@ -39,6 +39,7 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "jwt_bearer": f"{_HERE}.upstreams.jwt_bearer:JwtBearer",
         "github_app": f"{_HERE}.upstreams.github_app:GithubApp",
         "textile_hub": f"{_HERE}.upstreams.textile_hub:TextileHub",
+        "textile_userauth": f"{_HERE}.upstreams.textile_userauth:TextileUserauth",
         "static": f"{_HERE}.upstreams.static:Static",
         "refresh_token": f"{_HERE}.upstreams.refresh_token:RefreshToken",
         "connection": f"{_HERE}.upstreams.connection:Connection",

@@ -16,6 +16,7 @@ from tokenward.server.endpoints import Endpoint
 from tokenward.server.hooks import Seen
 from tokenward.server.http import Answer, Received
 from tokenward.server.metrics import grant_of
+from tokenward.server.sockets import Upgrading
 
 MOST_OPEN = 16_384
 """Requests under way that are noted; of some the end is never told, as when somebody hangs up."""
@@ -93,7 +94,11 @@ class Watch:
     def around(self, routes: Mapping[str, Endpoint]) -> dict[str, Endpoint]:
         """The same endpoints, with somebody who notes what comes in."""
         return {
-            path: endpoint if path in self.quiet else cast("Endpoint", Watched(endpoint, self))
+            path: (
+                endpoint
+                if path in self.quiet or isinstance(endpoint, Upgrading)
+                else cast("Endpoint", Watched(endpoint, self))
+            )
             for path, endpoint in routes.items()
         }
 
@@ -134,6 +139,7 @@ class Watched:
     def __init__(self, endpoint: Endpoint, watch: Watch) -> None:
         self.endpoint, self._watch = endpoint, watch
         self.methods, self.cors = endpoint.methods, endpoint.cors
+        self.private = getattr(endpoint, "private", False)
 
     async def answer(self, received: Received) -> Answer:
         """What the endpoint says."""

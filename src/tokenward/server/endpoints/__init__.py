@@ -29,6 +29,9 @@ class Endpoint(Protocol):
 
     cors: ClassVar[str]
 
+    # One that has ``private = True`` is asked with secrets in the head of the request, which is
+    # not kept: it is answered by the usual lane alone.
+
     async def answer(self, received: Received) -> Answer:
         """Answer; may raise ``OAuthError``, which is then rendered as JSON."""
         ...

@@ -49,8 +49,8 @@ class TokenTable:
 
     upstream: str = ""
     """Where it is fetched: `client_credentials`, `token_exchange`, `jwt_bearer`, `refresh_token`,
-    `connection`, `github_app`, `textile_hub`, `static`, or `module:Class`. Without it and without
-    `preset`, it is ours."""
+    `connection`, `github_app`, `textile_hub`, `textile_userauth`, `static`, or `module:Class`.
+    Without it and without `preset`, it is ours."""
 
     preset: str = ""
     """The platform it is fetched from: `auth0`, `entra`, `github`, `google`, `itwin` or `okta`.

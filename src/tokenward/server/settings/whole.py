@@ -1,23 +1,21 @@
 """All of it together: the settings of one server, made of the tables of one file."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from tokenward.clock import now
 from tokenward.server.config import Problem, Report, fill, spelled
 from tokenward.server.limits import Rates
 from tokenward.server.policy import Rule
 from tokenward.server.proxy import Proxy
 from tokenward.server.registry import Registered
-from tokenward.server.seal import Seal
 from tokenward.server.settings.callers import check_defaults, read_callers
 from tokenward.server.settings.certificates import mind_certificates
 from tokenward.server.settings.clients import Metadata
 from tokenward.server.settings.holders import check_holders
 from tokenward.server.settings.hub import check_hub
 from tokenward.server.settings.issuers import IssuerSettings, read_issuers
+from tokenward.server.settings.kept import cache_url, key_text, mind_passwords, store_url
 from tokenward.server.settings.lasting import mind_forgetting, mind_refresh_tokens
 from tokenward.server.settings.limits import read_limits
 from tokenward.server.settings.listen import Listen, listen_table, mind_workers, read_listen
@@ -28,44 +26,10 @@ from tokenward.server.settings.otel import OtelSettings, read_otel
 from tokenward.server.settings.proxy import read_proxy
 from tokenward.server.settings.rules import read_rules
 from tokenward.server.settings.subjects import SubjectSettings
+from tokenward.server.settings.textile import Textile, read_textile
 from tokenward.server.settings.tokens import TokenSettings, read_tokens
-from tokenward.server.stores import WrongStore, open_cache, open_store
 from tokenward.server.upstreams import forwards
-from tokenward.server.values import Wrong, refusal, tables, text
-
-_PASSWORD = re.compile(r"//[^/@]*:[^/@]+@")
-
-
-def store_url(value: object) -> str:
-    """The URL of a store we have; nothing is opened."""
-    url = text(value)
-    try:
-        open_store(url, now)
-    except WrongStore as exc:
-        raise Wrong(str(exc)) from None
-    return url
-
-
-def cache_url(value: object) -> str:
-    """The URL of a cache we have; nothing is opened."""
-    url = text(value)
-    try:
-        open_cache(url, now)
-    except WrongStore as exc:
-        raise Wrong(str(exc)) from None
-    return url
-
-
-def key_text(value: object) -> str:
-    """One or several keys of 32 bytes as base64url."""
-    try:
-        Seal.from_text(text(value))
-    except ValueError:
-        raise Wrong(
-            "must be 32 bytes in base64url: 43 letters, digits, - and _",
-            "while one key takes the place of another: both, the new one first, a space between",
-        ) from None
-    return text(value)
+from tokenward.server.values import refusal, tables
 
 
 def audit_table(value: object) -> Mapping[str, object]:
@@ -144,6 +108,9 @@ class Sections:
     log: Annotated[Mapping[str, object], tables] = field(default_factory=dict)
     """Is every request logged?"""
 
+    textile: Annotated[Mapping[str, object], tables] | None = None
+    """Are there the routes of Textile's own examples?"""
+
     limits: Annotated[Mapping[str, object], tables] = field(default_factory=dict)
     """How often may who ask?"""
 
@@ -194,6 +161,7 @@ class Settings:
     otel: OtelSettings | None = None
     log: LogSettings = field(default_factory=LogSettings)
     limits: Rates = field(default_factory=Rates)
+    textile: Textile | None = None
     issuers: Mapping[str, IssuerSettings] = field(default_factory=dict)
     subjects: Mapping[str, SubjectSettings] = field(default_factory=dict)
     clients: Mapping[str, Registered] = field(default_factory=dict)
@@ -221,7 +189,7 @@ def read(document: Mapping[str, object], report: Report) -> Settings:
     Raises ``ConfigError`` with every mistake that can be told from here.
     """
     document = spelled(document, (), report, ServerTable, Sections)
-    _mind_passwords(document, report)
+    mind_passwords(document, report)
     top = fill(ServerTable, document, (), report)
     sections = fill(Sections, document, (), report)
     if sections is None:
@@ -245,6 +213,7 @@ def read(document: Mapping[str, object], report: Report) -> Settings:
     mind_certificates(callers, listen, proxy, report)
     tokens = read_tokens(sections.tokens, issuers, callers, report)
     check_hub(callers.subjects, issuers, listen, report)
+    textile = read_textile(sections.textile, callers, tokens, issuers, report)
     check_defaults(callers, tokens.declared, report)
     rules = read_rules(sections.allow, callers, tokens, report)
     mind_onward(rules, callers, tokens, report)
@@ -271,6 +240,7 @@ def read(document: Mapping[str, object], report: Report) -> Settings:
         otel=otel,
         log=log,
         limits=limits or Rates(),
+        textile=textile,
         issuers=issuers.read,
         subjects=callers.subjects,
         clients={id: one.registered for id, one in by_id.items()},
@@ -280,16 +250,3 @@ def read(document: Mapping[str, object], report: Report) -> Settings:
         origins=callers.origins,
         warnings=report.warnings,
     )
-
-
-def _mind_passwords(document: Mapping[str, object], report: Report) -> None:
-    """Warn of a password that stands in the file itself, in the URL of a database."""
-    for key in ("store", "cache"):
-        url = document.get(key)
-        if type(url) is str and _PASSWORD.search(url):
-            report.hidden[url] = "…"
-            report.warn(
-                (key,),
-                "contains a password, and it is written into the file itself",
-                'write "${PASSWORD}" in its place and put it into .env.local, or mount it',
-            )
