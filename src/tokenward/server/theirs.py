@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import httpx2
 
@@ -14,7 +15,6 @@ from tokenward.server.issuance import Source
 from tokenward.server.offline.people import Connected, People
 from tokenward.server.offline.refreshing import Refreshing
 from tokenward.server.offline.safe import Safe
-from tokenward.server.passing import Passing
 from tokenward.server.seal import Seal
 from tokenward.server.settings import IssuerSettings, TokenSettings
 from tokenward.server.sharing import Shared, Sharing
@@ -28,6 +28,9 @@ from tokenward.server.upstreams import (
     carrier_for,
     identity_for,
 )
+
+if TYPE_CHECKING:
+    from tokenward.server.passing import Passing
 
 
 @dataclass(slots=True, kw_only=True)
@@ -50,10 +53,10 @@ class Theirs:
     heard: Callable[[str], Heard] = lambda _: nobody
     """By the name of a token: who wants to know how questions to its upstream end."""
 
-    brokers: dict[str, Broker | Passing] = field(default_factory=dict)
+    brokers: dict[str, "Broker | Passing"] = field(default_factory=dict)
     """By the name of the token."""
 
-    carried: dict[str, Broker | Passing] = field(default_factory=dict)
+    carried: dict[str, "Broker | Passing"] = field(default_factory=dict)
     """Those of former settings, for tokens that are as they were."""
 
     issuers: Mapping[str, OurIssuer] = field(default_factory=dict)
@@ -78,7 +81,7 @@ class Theirs:
         """The source of this token."""
         broker = self.carried.get(token.name) or self._made(token, upstream)
         self.brokers[token.name] = broker
-        if isinstance(broker, Passing) or not isinstance(broker.sharing, Refreshing):
+        if not isinstance(broker, Broker) or not isinstance(broker.sharing, Refreshing):
             return broker
         refreshing = self.refreshing[token.name] = broker.sharing
         return broker if refreshing.first else Connected(broker=broker, refreshing=refreshing)
@@ -86,6 +89,8 @@ class Theirs:
     def _made(self, token: TokenSettings, upstream: Upstream) -> "Broker | Passing":
         if (hub := getattr(upstream, "passes", None)) is None:
             return self._broker(token, upstream)
+        from tokenward.server.passing import Passing  # noqa: PLC0415  few have one, and it is much
+
         lifetime: float = getattr(upstream, "lifetime", 3_600.0)
         heard = self.heard(token.name)
         return Passing(hub=hub, lifetime=lifetime, clock=self.clock, heard=heard)

@@ -2,21 +2,30 @@
 
 import asyncio
 import json
+import os
 import socket
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from time import monotonic, time
 
 import grpc
 import pytest
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
 from grpc import aio
 
 from tests.hub import KEY, OPEN_KEY, SECRET, identity, metadata, settings
 from tests.server.upstreams.test_registration import certificate_of, pem_of
 from tests.textile import PATH, field_of, value_of
-from tests.world import claims_of
+from tests.world import claims_of, lifespan
 from tokenward.remote.hub.exchange import Hub, HubRefused
 from tokenward.server.app import application
 from tokenward.server.config import ConfigError
+from tokenward.server.hub.tls import Keys
+from tokenward.server.renewal import Renewable, changed
 from tokenward.server.serve import serving
 from tokenward.server.settings import load
 
@@ -364,3 +373,89 @@ def test_a_port_that_is_taken_is_told_at_the_start(tmp_path):
         app = application(load(path, {}))
         with pytest.raises(OSError, match=r"Cannot listen for gRPC on 127\.0\.0\.1:"), serving(app):
             pass
+
+
+# ── settings that change while it runs ──────────────────────────────────────────────────────────
+
+
+@asynccontextmanager
+async def renewable(folder, **how):
+    """A hub in this event loop, and what makes it be what other settings say."""
+    place = f"127.0.0.1:{free_port()}"
+    path = folder / "tokenward.toml"
+
+    def loaded(*edits, hub=f'grpc = "{place}"', **more):
+        text = settings(audit=folder / "audit.jsonl", hub=hub, **more)
+        for old, new in edits:
+            assert old in text
+            text = text.replace(old, new)
+        path.write_text(text)
+        return load(path, {})
+
+    app = Renewable(loaded(**how))
+    async with lifespan(app.front):
+        yield Native(place, folder), app, loaded
+
+
+async def test_new_rules_count_at_the_same_port_and_who_was_let_in_goes_on(tmp_path):
+    async with renewable(tmp_path) as (hub, app, loaded), calling(hub) as before:
+        challenge = await challenged(before)
+        await app.renew(loaded(rule=f'claims = {{ key = "{identity().public.text}" }}'))
+        async with calling(hub) as call:
+            await call.write(field_of(2, SOMEBODY.sign(await challenged(call))))
+            assert (await ended(call))[0] == 7
+        await before.write(field_of(2, SOMEBODY.sign(challenge)))
+        assert value_of(2, await before.read())
+
+
+async def test_where_the_hub_is_gone_nobody_answers_any_more(tmp_path):
+    gone = [
+        ('[issuers.hub]\nurl     = "https://tokens.example.com/hub"\nprofile = "hub"\n', ""),
+        ('[tokens.threads]\nfrom     = "hub"', '[tokens.threads]\nfrom     = "main"'),
+    ]
+    async with renewable(tmp_path) as (hub, app, loaded):
+        await app.renew(loaded(*gone, hub=""))
+        await asyncio.wait(app._server.natives._ending)
+        async with calling(hub) as call:
+            assert (await ended(call))[0] == 14
+
+
+async def test_a_port_that_changes_waits_for_a_restart(tmp_path):
+    async with renewable(tmp_path) as (hub, app, loaded):
+        other = loaded(hub=f'grpc = "127.0.0.1:{free_port()}"')
+        assert changed(app.settings, other) == ["issuers.hub.grpc"]
+        assert changed(app.settings, loaded(hub="")) == ["issuers.hub.grpc"]
+        assert changed(app.settings, loaded()) == []
+        await app.renew(other)
+        async with calling(hub) as call:
+            assert await token_for(call)
+
+
+# ── TLS that changes while it runs ──────────────────────────────────────────────────────────────
+
+
+def test_a_certificate_is_read_anew_when_its_files_change_and_kept_when_they_are_broken(
+    tmp_path, certificate
+):
+    pem, key = tmp_path / "hub.pem", tmp_path / "key.pem"
+    pem.write_bytes(certificate[0].read_bytes())
+    key.write_bytes(certificate[1].read_bytes())
+    keys = Keys(certificate=str(pem), key=str(key))
+    assert keys._read() is not None
+    assert keys._renewed() is None
+    os.utime(pem, (1, 1))
+    assert keys._renewed() is not None
+    assert keys._renewed() is None
+    pem.unlink()
+    assert keys._renewed() is None
+
+
+def test_a_key_with_a_password_is_opened(tmp_path, certificate):
+    private = load_pem_private_key(certificate[1].read_bytes(), None)
+    key = tmp_path / "key.pem"
+    key.write_bytes(
+        private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"pass"))
+    )
+    assert Keys(certificate=str(certificate[0]), key=str(key), password="pass")._read() is not None
+    with pytest.raises(ValueError, match="password"):
+        Keys(certificate=str(certificate[0]), key=str(key), password="other")._read()
