@@ -10,13 +10,18 @@ import pytest
 from tests import textile
 from tests.hub import KEY as HUB_KEY
 from tests.hub import SECRET as HUB_SECRET
+from tests.server.upstreams.granting import granted
 from tests.textile import by_grpc, by_websocket, challenge, field_of, token_of
 from tests.upstream import THEIRS
 from tests.world import FILE, JWT, SECRET, TOKEN_EXCHANGE, a_world
 from tokenward.jose.identity import PrivateKey
 from tokenward.jose.jws import decode, encode
 from tokenward.server import passing
+from tokenward.server.audit import Audit
 from tokenward.server.config import ConfigError
+from tokenward.server.figures import Figures
+from tokenward.server.http import Received
+from tokenward.server.metrics import Tally
 from tokenward.server.settings import load
 
 ANN, BOB = PrivateKey.generate(), PrivateKey.generate()
@@ -134,6 +139,23 @@ async def test_a_token_for_somebody_whose_key_stays_with_them(place, client):
     ]
     assert "token_sha256" in events[1]
     assert "token_sha256" not in events[0]
+
+
+async def test_a_challenge_is_answered_and_only_a_token_is_handed_out(world_and_hub):
+    world, _ = world_and_hub
+    told = Tally()
+    world.server.meter._today().figures = figures = Figures()
+    person = Person(world)
+    asked = await person.asks()
+    assert not figures.handed
+    await person.answers(asked)
+    assert [(whom[0], it.served) for whom, it in figures.handed.items()] == [("threads", 1)]
+    event = Audit(world.server.trail).event("challenge", Received("POST", "/challenge"))
+    event.authorization = granted()
+    told.event(event)
+    event.kind = "token"
+    told.event(event)
+    assert [key[3] for key in told.events] == ["", "theirs"]
 
 
 async def test_nothing_of_it_is_remembered_and_each_asks_for_themselves(world_and_hub):

@@ -21,6 +21,8 @@ from tokenward.server.http import Received
 from tokenward.server.model import UNPROVED, Authorization, Client, Grant, Proved
 
 LONGEST_TEXT = 500
+CHALLENGE = "challenge"
+"""An event in which somebody may have a token, and is asked something before it is given."""
 
 # What may have a token in it; one pattern for tokens alone would look at the rest of a long text
 # again from each place where one might begin, and somebody would send such a text.

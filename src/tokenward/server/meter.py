@@ -17,7 +17,7 @@ from secrets import token_hex
 from tokenward.clock import Clock
 from tokenward.oauth.errors import TemporarilyUnavailable
 from tokenward.server.asking import End, Heard
-from tokenward.server.audit import Event
+from tokenward.server.audit import CHALLENGE, Event
 from tokenward.server.figures import Figures, to_bytes
 from tokenward.server.rows import day_of, ends, row_of
 from tokenward.server.stores import Store
@@ -58,7 +58,8 @@ class Meter:
 
     def event(self, event: Event) -> None:
         """Somebody has asked for something, and was told."""
-        if event.request is not None:  # else it was no token that they asked for
+        asked = event.request is not None and event.kind != CHALLENGE
+        if asked:  # else it was no token that they asked for, or not yet
             self._today().figures.event(event)
 
     def upstream(self, token: str) -> Heard:

@@ -18,7 +18,7 @@ from time import time_ns
 from typing import Any
 
 from tokenward.oauth.messages import CLIENT_CREDENTIALS, JWT_BEARER, TOKEN_EXCHANGE
-from tokenward.server.audit import Event
+from tokenward.server.audit import CHALLENGE, Event
 
 SHARED = "TOKENWARD_METRICS_DIR"
 """Names the folder in which the processes of one server leave their numbers for each other."""
@@ -58,6 +58,8 @@ class Tally:
     def event(self, event: Event) -> None:
         """An audited request has ended."""
         client, authorization = event.client, event.authorization
+        if event.failure is None and event.kind == CHALLENGE:
+            authorization = None  # what was given here was not the token itself
         key = (
             event.kind,
             grant_of(event),

@@ -17,7 +17,7 @@ from tokenward.jose.identity import PublicKey, UnusableKey
 from tokenward.jose.jws import encode, load_object
 from tokenward.oauth.errors import InvalidRequest
 from tokenward.oauth.messages import TokenRequest
-from tokenward.server.audit import Audit
+from tokenward.server.audit import CHALLENGE, Audit
 from tokenward.server.challenges import LIFETIME, Challenges
 from tokenward.server.endpoints import REGISTERED
 from tokenward.server.endpoints.token import HEADERS, form
@@ -62,7 +62,7 @@ class ChallengeEndpoint:
 
     async def _theirs(self, received: Received, asked: Mapping[str, object]) -> Answer:
         """The question of the upstream whose token is asked for."""
-        async with self.audit.event("challenge", received) as event:
+        async with self.audit.event(CHALLENGE, received) as event:
             key = _key(asked.get("public_key"))
             if not all(isinstance(value, str) for value in asked.values()):
                 raise InvalidRequest("a parameter is not a text")
