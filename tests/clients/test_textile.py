@@ -3,13 +3,27 @@
 The programs are started once, with all questions at the same time, and each test looks at answers.
 """
 
+import asyncio
+import json
 import time
 
 import pytest
 
 from tests.clients.served import NOTES, STRANGERS, TRIAL, claims_of
-from tests.hub import NEW_PRIVATE, NEW_PUBLIC, OLD_PRIVATE, OLD_PUBLIC, SAMPLE_SECRET
+from tests.dev import command
+from tests.hub import (
+    NEW_PRIVATE,
+    NEW_PUBLIC,
+    OLD_PRIVATE,
+    OLD_PUBLIC,
+    SAMPLE_SECRET,
+    asking,
+    metadata,
+)
+from tests.running import CONFIG
 from tests.world import header_of
+from tokenward.jose import multibase
+from tokenward.jose.identity import PrivateKey
 
 KEY, SECRET = NOTES
 OTHER_SECRET = "bm5qxe4tknrsgizbvgq2tmnzyhe4tqojzg4ztknbwg4yts"
@@ -60,6 +74,28 @@ def steps(origin):
     }
 
 
+@pytest.fixture(scope="module")
+def made(tokenward):
+    """Two keys that were made while the server ran; the second one was disabled as soon."""
+    server = tokenward.server
+
+    def keys(*arguments):
+        ended = command(
+            *("hub", "keys", *arguments, "--json", "-c", CONFIG),
+            cwd=server.folder,
+            environ=server.environ,
+        )
+        assert ended.code == 0, ended.err
+        return json.loads(ended.out)
+
+    both = [keys("new", "--caller", "notes") for _ in range(2)]
+    for one in both:
+        server.ledger.secret("the secret of a key that was made", one["secret"])
+        server.ledger.secret("the bytes of that secret", multibase.decode(one["secret"]))
+    keys("disable", both[1]["key"])
+    return both
+
+
 def found(value):
     """All tokens in an answer."""
     if isinstance(value, dict):
@@ -70,7 +106,7 @@ def found(value):
 
 
 @pytest.fixture(scope="module")
-def said(node, tokenward):
+def said(node, tokenward, made):
     """The answers to everything."""
     said = node.ask("textile.mjs", steps=steps(tokenward.issuer()))
     for token in found(said):
@@ -189,6 +225,39 @@ def test_the_server_was_not_asked_for_what_the_client_knew_and_told_of_the_rest(
     refused = [event["detail"] for event in told if event["outcome"] == "refused"]
     assert any("made with another secret" in detail for detail in refused)
     assert any("expires later than it may" in detail for detail in refused)
+
+
+def test_a_key_that_was_made_meanwhile_is_good_unless_it_was_disabled(node, tokenward, said, made):
+    hub, (good, ended) = tokenward.issuer("hub"), made
+    asked = {"host": hub, "identity": ANN[0]}
+    steps = {
+        "good": ["keyInfo", {**asked, "key": good["key"], "secret": good["secret"]}],
+        "2020": ["old", {**asked, "key": good["key"], "secret": good["secret"]}],
+        "other secret": ["keyInfo", {**asked, "key": good["key"], "secret": SECRET}],
+        "disabled": ["keyInfo", {**asked, "key": ended["key"], "secret": ended["secret"]}],
+    }
+    for _ in range(100):  # servers look every five seconds
+        heard = [asyncio.run(ask(tokenward.server.url, key)) for key in made]
+        for one in heard:
+            if one.token:
+                tokenward.server.ledger.token("a person's token", one.token)
+        if [one.status for one in heard] == [0, 5]:
+            break
+        time.sleep(0.1)
+    looked = node.ask("textile.mjs", steps=steps)
+    for token in found(looked):
+        tokenward.server.ledger.token("a person's token", token)
+    assert [of(looked[name]["value"]) for name in ("good", "2020")] == [ANN[1]] * 2
+    assert looked["other secret"] == {"error": "Bad API key signature"}
+    assert looked["disabled"] == {"error": "API key not found or is invalid"}
+
+
+async def ask(url, key):
+    """With a client that starts at once."""
+    async with asking(url) as client:
+        return await client.get_token(
+            PrivateKey.from_string(ANN[0]), metadata(key=key["key"], secret=key["secret"])
+        )
 
 
 def test_jose_believes_these_tokens_and_no_others(node, tokenward, said):
