@@ -16,7 +16,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -182,10 +182,12 @@ class Page:
     def until(self, expression: str) -> Any:
         """The value of an expression as soon as it is true."""
         until = time.monotonic() + PATIENCE
-        while not (value := self.value(expression)):
-            assert time.monotonic() < until, f"never: {expression}"
+        while time.monotonic() < until:
+            with suppress(Refused):  # it went to another page while it was asked
+                if value := self.value(expression):
+                    return value
             time.sleep(0.02)
-        return value
+        raise AssertionError(f"never: {expression}")
 
     def press(self, key: str, code: int, text: str = "") -> None:
         """Press a key and let it go."""

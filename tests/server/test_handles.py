@@ -186,7 +186,7 @@ def test_a_caller_is_read_as_far_as_it_can_be(wrong, read):
 
 def test_every_part_of_a_grant_is_kept_or_belongs_to_one_request_alone():
     """A new field is to be kept too, or to be named here with its reason."""
-    of_one_request = {"handle", "certificate", "shown"}
+    of_one_request = {"handle", "certificate", "shown", "answered"}
     assert {field.name for field in fields(Grant)} - of_one_request <= {
         *json.loads(to_bytes(GRANT))
     }
