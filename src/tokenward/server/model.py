@@ -39,6 +39,10 @@ class Caller:
     credential: str = ""
     """Which of their keys or certificates it was, as the audit trail calls it."""
 
+    onward: bool = False
+    """Whether what they showed may be shown to an upstream, too: an issuer's token may, and what
+    was for us alone may not."""
+
     def __bool__(self) -> bool:
         return bool(self.name)
 

@@ -38,6 +38,7 @@ def subjects_of(
                 http=http,
                 shelf=None if alone else store.shelf,
                 seal=None if alone else lambda: seal(settings, store),
+                onward=getattr(subject.proof, "onward", False),
                 revoked=(
                     denylist.revoked if getattr(subject.proof, "issuer", "") in urls else None
                 ),

@@ -30,5 +30,5 @@ class JwtBearer:
         if assertion.count(".") != DOTS:  # §3: MUST be a JWT, and other proofs know other tokens
             raise InvalidGrant(NOT_VOUCHED_FOR, detail="the assertion is no JWT")
         caller = await self.subjects.prove(assertion, issuer=request.issuer, client=client.id)
-        shown = Shown(assertion) if self.forwards else NOTHING_SHOWN
+        shown = Shown(assertion) if self.forwards and caller.onward else NOTHING_SHOWN
         return granted(request, client, caller, shown=shown)

@@ -46,7 +46,10 @@ class TokenExchange:
         actor = NOBODY_ELSE
         if "actor_token" in request.parameters or "actor_token_type" in request.parameters:
             actor = await self._actor(request, client, caller)
-        shown = Shown(token, request.get("actor_token")) if self.forwards else NOTHING_SHOWN
+        shown = NOTHING_SHOWN
+        if self.forwards and caller.onward:
+            # A key of ours, an answer to our question: nobody else is shown those.
+            shown = Shown(token, request.get("actor_token") if actor.onward else "")
         return granted(request, client, caller, actor, shown)
 
     def _holder(self, token: str, certificate: str) -> Caller:

@@ -12,7 +12,8 @@ good: a proof that fails is never mistaken for a proof that is absent.
 To add one, write a file with a frozen dataclass whose fields are its settings in
 ``[callers.<name>]``, and name it in ``server/plugins.py``. The settings of a client proof have
 ``methods``, ``within`` and ``authenticate``, those of a subject proof ``trusted``, which makes the
-proof of what is in ``Trusting``.
+proof of what is in ``Trusting``. Where what is shown is an issuer's token and no secret between the
+caller and us, they say ``onward = True``: then it may be exchanged at an upstream, too.
 """
 
 from collections.abc import Awaitable, Callable, Container, Mapping
@@ -119,6 +120,9 @@ class Trusting:
     revoked: Revoked | None = None
     """For our own tokens, which are never remembered: whether one was revoked."""
 
+    onward: bool = False
+    """Whether what its people show may go on to upstreams."""
+
     def caller(
         self,
         claims: Mapping[str, object],
@@ -150,6 +154,7 @@ class Trusting:
             expires_at=expires_at,
             default=self.default,
             credential=credential,
+            onward=self.onward,
         )
 
     def refused(self, why: object) -> InvalidGrant:

@@ -11,7 +11,7 @@ import math
 import re
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Annotated, Literal, cast
+from typing import Annotated, ClassVar, Literal, cast
 from urllib.parse import urlencode
 
 import httpx2
@@ -93,6 +93,9 @@ class Introspection:
 
     subject: Literal["qualified", "raw"] = "qualified"
     """`qualified`: its people are `<caller>|<sub>` here. `raw`: they keep their `sub`."""
+
+    onward: ClassVar[bool] = True
+    """Its tokens may go on to upstreams that believe it, too."""
 
     def __post_init__(self) -> None:
         if not self.audience and not self.clients:

@@ -1,7 +1,7 @@
 """A token from an issuer we trust, about its own people (RFC 7523 §3, RFC 8693 §2.1)."""
 
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from tokenward.clock import Clock
 from tokenward.jose.jws import Expired, InvalidToken
@@ -51,6 +51,9 @@ class Jwt:
 
     subject: Literal["qualified", "raw"] = "qualified"
     """``qualified``: its people are ``<caller>|<sub>`` here. ``raw``: they keep their ``sub``."""
+
+    onward: ClassVar[bool] = True
+    """Its tokens may go on to upstreams that believe it, too."""
 
     def __post_init__(self) -> None:
         if not self.audience:

@@ -71,10 +71,10 @@ class TokenExchange(Registration):
 
     def shared_by(self, authorization: Authorization) -> Hashable:
         """The scope and the tokens shown, by their SHA-256."""
-        scope, shown = authorization.scope.tokens, authorization.grant.shown
+        scope, grant = authorization.scope.tokens, authorization.grant
         if not self.forwards:
             return scope
-        if not shown:
+        shown, acting = grant.shown, self.actor_token == "shown"
+        if not shown or (acting and grant.actor and not shown.actor_token):
             raise TargetNotAllowed("this token is given for a token of somebody's own")
-        actor = digest(shown.actor_token) if self.actor_token == "shown" else ""
-        return scope, digest(shown.subject_token), actor
+        return scope, digest(shown.subject_token), digest(shown.actor_token) if acting else ""
