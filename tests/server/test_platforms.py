@@ -210,8 +210,20 @@ def test_an_issuer_whose_keys_are_in_a_module_signs_for_nobody(read):
         read(table, module)
     with pytest.raises(ConfigError, match='there is no issuer "mian"'):
         read(table + 'assertion_issuer = "mian"', ISSUER)
-    with pytest.raises(ConfigError, match="it would pass for one"):
+    with pytest.raises(ConfigError, match="either would pass for the other"):
         read(table + 'aud = "api"\n[tokens.ours]\naudience = "api"', ISSUER)
+
+
+@pytest.mark.parametrize("where", ["token_endpoint", "issuer"])
+def test_no_token_of_ours_is_for_whom_we_sign_who_we_are(read, where):
+    """Also where nobody wrote the aud: it is the platform's own URL then."""
+    table = (
+        f'upstream = "client_credentials"\n{where} = "https://x.example.com/token"\n'
+        'client_id = "us"\nassertion = "self"\n[tokens.ours]\naudience = '
+    )
+    with pytest.raises(ConfigError, match="either would pass for the other"):
+        read(table + '"https://x.example.com/token"', ISSUER)
+    assert read(table + '"https://x.example.com/api"', ISSUER)
 
 
 def test_every_platform_says_whom_it_believes():

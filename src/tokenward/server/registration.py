@@ -173,6 +173,11 @@ class Registration:
         """The issuer of ours that signs, if one does."""
         return self.assertion_issuer if self.assertion == "self" else None
 
+    @property
+    def meant_for(self) -> str:
+        """The ``aud`` of what is signed."""
+        return self.aud or self.issuer or self.token_endpoint
+
     def signed_by(self, issuer: OurIssuer) -> Self:
         """The same, with the signature of this issuer of ours."""
         signed = replace(self)
@@ -205,7 +210,7 @@ class Registration:
         said: dict[str, object] = {
             "iss": iss,
             "sub": self.sub or self.client_id or (iss if ours else ""),
-            "aud": self.aud or self.issuer or self.token_endpoint,
+            "aud": self.meant_for,
             "iat": int(now),
             "exp": int(now) + ASSERTION_LIFETIME,
             "jti": secrets.token_urlsafe(16),

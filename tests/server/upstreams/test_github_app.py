@@ -90,7 +90,6 @@ def app_claims(jwt, key):
     ("settings", "scope", "permissions", "repositories"),
     [
         ({}, "contents:write issues:read", {"contents": "write", "issues": "read"}, ["app"]),
-        ({}, "contents:read repository:web", {"contents": "read"}, ["web"]),
         ({"repositories": ()}, "contents:read repository:web", {"contents": "read"}, ["web"]),
         ({"repositories": ("*",)}, "contents:read", {"contents": "read"}, None),
     ],
@@ -142,6 +141,17 @@ async def test_no_token_comes_of_anything_else_and_no_word_of_theirs(app, broken
             with pytest.raises(TemporarilyUnavailable) as caught:
                 await broker.issue(granted("contents:read"))
     assert THEIRS not in f"{caught.value.description} {caught.value.detail}"
+
+
+def test_where_scopes_name_repositories_nobody_gets_others_by_naming_none(app):
+    """A rule for repository:web gave whatever the settings named to whoever left the name out."""
+    vocabulary = Scope.parse("contents:read repository:web")
+    with Upstream() as theirs:
+        for repositories in (("app",), ("*",)):
+            with pytest.raises(ValueError, match="repository:x"):
+                app(theirs, repositories=repositories).check_scopes(vocabulary)
+            app(theirs, repositories=repositories).check_scopes(Scope.parse("contents:read"))
+        app(theirs, repositories=()).check_scopes(vocabulary)
 
 
 @pytest.mark.parametrize("scopes", ["", "contents", "contents:", ":read", "contents:read x"])

@@ -271,8 +271,8 @@ def _check_clashes(tokens: Mapping[str, TokenSettings], report: Report) -> None:
     """Whatever a request calls a token must lead to one (RFC 8707 §2)."""
     minted = {token.audience for token in tokens.values() if token.issuer}
     for name, token in tokens.items():
-        if token.signs and (aud := getattr(token.upstream, "aud", "")) in minted:
-            message = f'"{aud}" is the audience of tokens of ours: it would pass for one'
+        if token.signs and (aud := getattr(token.upstream, "meant_for", "")) in minted:
+            message = f'"{aud}" is the audience of tokens of ours: either would pass for the other'
             report.error(("tokens", name, "aud"), message)
     seen: list[TokenSettings] = []
     for name, token in tokens.items():

@@ -33,7 +33,7 @@ class GithubApp:
     """A private key of the app, a PEM text as `"${NAME}"`."""
 
     repositories: tuple[str, ...] = ()
-    """For whoever's scope names none: names without their owner's, or `*` for all there are."""
+    """Those of every token: names without their owner's, or `*` for all; or scopes name them."""
 
     url: str = "https://api.github.com"
     """Where the API is; of an Enterprise Server `https://github.example.com/api/v3`."""
@@ -45,9 +45,10 @@ class GithubApp:
         object.__setattr__(self, "_key", registered_key(self.private_key, algorithm="RS256"))
 
     def check_scopes(self, scopes: Scope) -> None:
-        """Raise ``ValueError`` unless all are permissions or repositories."""
-        if not scopes or not all(0 < scope.find(":") < len(scope) - 1 for scope in scopes):
-            raise ValueError('must be there, such as "contents:read" or "repository:name" each')
+        """Raise ``ValueError`` unless all are permissions, or repositories if no others are set."""
+        odd = (":", ONE) if self.repositories else ":"  # who left one out would get the others
+        if not scopes or not all(":" in it[1:-1] and not it.startswith(odd) for it in scopes):
+            raise ValueError('must be "contents:read" each, or "repository:x" if none are set')
 
     def flow(self, authorization: Authorization, *, now: float) -> Flow[AccessToken]:
         """Ask for what was granted, as the app, and read what was given."""
@@ -68,8 +69,7 @@ class GithubApp:
 
     def shared_by(self, authorization: Authorization) -> frozenset[str]:
         """The scope: the token speaks of the app."""
-        self._wanted(authorization)
-        return authorization.scope.tokens
+        return self._wanted(authorization) and authorization.scope.tokens
 
     def _wanted(self, authorization: Authorization) -> tuple[dict[str, str], list[str]]:
         named = [one.removeprefix(ONE) for one in authorization.scope if one.startswith(ONE)]
