@@ -35,7 +35,8 @@ proof = "key"
 keys  = ["{ANN.public}"]
 """
 RULES = "".join(
-    f'[[allow]]\nname = "{caller} {token}"\ncaller = "{caller}"\ntoken = "{token}"\nscope = "read"\n'
+    f'[[allow]]\nname = "{caller}: {token}"\n'
+    f'caller = "{caller}"\ntoken = "{token}"\nscope = "read"\n'
     for caller in ("scripts", "friends", "mobile")
     for token in ("onward", "assertion", "alone")
 )
