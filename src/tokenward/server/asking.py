@@ -20,9 +20,9 @@ from tokenward.remote.fetch import RemoteError, arun
 from tokenward.server.breaker import Breaker
 from tokenward.server.latency import Latency
 from tokenward.server.model import Authorization
-from tokenward.server.patience import LeftAlone, Patience
+from tokenward.server.patience import PICKY, LeftAlone, Patience
 from tokenward.server.remembered import Asked, Failure, Held
-from tokenward.server.upstreams import Upstream
+from tokenward.server.upstreams import Lasts, Upstream, forwards
 
 MOST_FAULTS = 1_024
 """Things that fail by themselves, of which we know at a time."""
@@ -34,6 +34,9 @@ _OURS = {
     *("unsupported_grant_type", "invalid_scope", "invalid_target", "access_denied"),
 }
 """Those that may be about what was asked for, and say nothing about what others ask for."""
+
+_PICKY = PICKY | {401, 429}
+"""Besides, a token may be bad, and one person may ask too often."""
 
 _log = logging.getLogger("tokenward.server.broker")
 
@@ -105,12 +108,17 @@ class Asking:
     """Who asks, if not we by the upstream's own flow."""
 
     breaker: Breaker = field(init=False)
+    _each: bool = field(init=False)
+    """Whether everybody is asked for with something of their own, which may be what is wrong."""
+
     _faults: OrderedDict[Hashable, Breaker] = field(
         default_factory=OrderedDict, init=False, repr=False
     )
 
     def __post_init__(self) -> None:
         self.breaker = Breaker(ticks=self.ticks)
+        connected = isinstance(self.upstream, Lasts) and not self.upstream.refresh_token
+        self._each = connected or forwards(self.upstream)
 
     async def outcome(
         self, key: Hashable, authorization: Authorization, within: float
@@ -166,13 +174,13 @@ class Asking:
             return Asked(token=token, wall=wall, steady=steady)
 
         try:
-            asked = await self.patience.ask(once, within=within)
+            asked = await self.patience.ask(once, within=within, alone=self._each)
         except LeftAlone as error:
             return Failure(detail=error.reason, retry_after=error.retry_after or 0.0, asked=False)
         except RemoteError as error:
             known = f": {error.code}" if error.code in _THEIRS | _OURS else ""
             failure = Failure(detail=error.reason + known, retry_after=error.retry_after or 0.0)
-            return self._failed(key, authorization, failure, theirs=error.code not in _OURS)
+            return self._failed(key, authorization, failure, theirs=not self._about_one(error))
         except Exception as error:  # noqa: BLE001 - a plug-in that fails is an upstream that fails
             return self._failed(key, authorization, Failure(detail=_in_our_words(error)))
         self._answered(authorization)
@@ -181,6 +189,14 @@ class Asking:
             return self._failed(key, authorization, outcome)
         self._faults.pop(key, None)
         return outcome
+
+    def _about_one(self, error: RemoteError) -> bool:
+        """Whether that was perhaps about what was asked for, and nothing about all the others.
+
+        Nobody's token, and nobody who has to sign in there again, keeps us from asking for others.
+        """
+        about_us = error.code == "invalid_client" or error.status not in _PICKY
+        return error.code in _OURS or (self._each and not about_us)
 
     def _answered(self, authorization: Authorization) -> None:
         if self.breaker.state != "closed":

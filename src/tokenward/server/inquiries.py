@@ -17,7 +17,7 @@ from tokenward.oauth.errors import InvalidGrant, OAuthError, TemporarilyUnavaila
 from tokenward.remote.fetch import RemoteError
 from tokenward.server.breaker import Breaker
 from tokenward.server.model import Caller
-from tokenward.server.patience import LONGEST_PAUSE, LeftAlone, Patience
+from tokenward.server.patience import LONGEST_PAUSE, PICKY, LeftAlone, Patience
 from tokenward.server.proofs import NOT_VOUCHED_FOR, TooOld
 
 T = TypeVar("T")
@@ -159,7 +159,7 @@ class Inquiries:
         try:
             answer = await self._patience.ask(lambda left: self.ask(token, left))
         except RemoteError as exc:
-            if not isinstance(exc, LeftAlone):
+            if not (isinstance(exc, LeftAlone) or _about_it(exc)):
                 self.breaker.failed(digest)
             told = self.told(exc.reason)
             return Refused(told, unheard=True, retry_after=exc.retry_after or 0.0)
@@ -167,6 +167,12 @@ class Inquiries:
             self.breaker.abandoned(digest)
         self.breaker.succeeded()
         return answer
+
+
+def _about_it(error: RemoteError) -> bool:
+    """Whether they did not like this token, and say nothing about others: what stands before an
+    issuer refuses what looks odd, and anybody can show us that."""
+    return error.status in PICKY and error.code != "invalid_client"
 
 
 def _keep(memory: OrderedDict[bytes, T], digest: bytes, thing: T) -> None:

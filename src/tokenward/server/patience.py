@@ -9,11 +9,15 @@ import random
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import TypeVar
 
 from tokenward.remote.fetch import RemoteError
 
 T = TypeVar("T")
+
+PICKY = frozenset({400, 403, 406, 413, 422, 431})
+"""With these a server that is well refuses what it does not like (RFC 9110 §15.5)."""
 
 TRIES = 3
 """Times one question is asked at most."""
@@ -46,11 +50,16 @@ class Patience:
     _paused_until: float = field(default=0.0, init=False)
 
     async def ask(
-        self, question: Callable[[float], Awaitable[T]], *, within: float | None = None
+        self,
+        question: Callable[[float], Awaitable[T]],
+        *,
+        within: float | None = None,
+        alone: bool = False,
     ) -> T:
         """The answer; ``question`` is told how many seconds it has. Raises ``RemoteError``.
 
-        ``within``: seconds for all of it, if there are fewer left than ``deadline``.
+        ``within``: seconds for all of it, if there are fewer left than ``deadline``. ``alone``:
+        whether too many requests (RFC 6585 §4) are those of whom it is asked for, not all of ours.
 
         Only what may well succeed a little later is asked again, and an error's ``retry_after``
         says when to come back. Whatever else ``question`` raises is passed on at once.
@@ -86,7 +95,8 @@ class Patience:
             late = f"the upstream did not answer within {self.deadline:g} seconds"
             raise RemoteError(late) from None
         except RemoteError as error:
-            if error.transient and error.retry_after:
+            theirs = alone and error.status == HTTPStatus.TOO_MANY_REQUESTS
+            if error.transient and error.retry_after and not theirs:
                 pause = min(error.retry_after, LONGEST_PAUSE)
                 self._paused_until = max(self._paused_until, self.ticks() + pause)
             raise

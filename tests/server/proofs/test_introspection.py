@@ -398,6 +398,27 @@ async def test_an_issuer_that_keeps_failing_is_left_alone(asked):
     assert 1 <= refused.value.retry_after <= 5
 
 
+@pytest.mark.parametrize("status", [400, 403, 406, 413, 422, 431])
+async def test_a_token_that_is_refused_at_their_gate_is_nobody_elses_trouble(asked, status):
+    """Anybody can show us what a firewall before the issuer does not let through."""
+    it = asked()
+    it.issuer.always = says(status, f"<html>{THEIRS}</html>")
+    for number in range(8):
+        with pytest.raises(TemporarilyUnavailable):
+            await it.prove(f"ptn_../../etc/passwd{number}")
+    it.answers()
+    assert (await it.prove()).subject == "partner|ann"
+
+
+async def test_that_they_do_not_know_us_is_everybodys_trouble(asked):
+    it = asked()
+    it.issuer.always = says(400, '{"error": "invalid_client"}', Content_Type="application/json")
+    for number in range(8):
+        with pytest.raises(TemporarilyUnavailable):
+            await it.prove(f"{TOKEN}{number}")
+    assert it.count == 5
+
+
 async def test_a_no_is_no_failure(asked):
     it = asked()
     it.answers(active=False)
