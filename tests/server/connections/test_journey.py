@@ -127,6 +127,15 @@ async def test_who_wants_more_than_was_agreed_to_asks_the_person_again(ann):
     assert (await ann.get(scope="files:write")).status_code == 200
 
 
+async def test_what_the_person_was_not_shown_is_not_given_although_the_platform_would(ann):
+    """Some platforms give all that was ever agreed to, for whatever app it was."""
+    ann.drive.gives = {"scope": "files:read files:write"}
+    assert (await ann.connect(scope="files:read")).json()["scope"] == "files:read"
+    for more in ("files:write", "files:read files:write"):
+        refused = await ann.get(scope=more)
+        assert (refused.status_code, refused.json()["error"]) == (400, "interaction_required")
+
+
 async def test_a_token_that_does_not_end_lasts_by_itself(ann):
     ann.drive.gives = {"refresh_token": None, "expires_in": None}
     await ann.connect()

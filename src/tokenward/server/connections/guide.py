@@ -246,8 +246,9 @@ class Guide:
             )
         given, scope = _read(taken.given), Scope.parse(taken.scope)
         named = self.platforms[taken.token].names_scopes
-        if named and given.token is not None and given.token.scope:
-            scope = given.token.scope  # they may have agreed to less
+        if named and given.token is not None:
+            # They may have agreed to less, or before to more, which nobody has shown them here.
+            scope = scope & given.token.scope or scope
         try:
             await self.kept.put(taken.whose, given, scope=scope)
         except StoreUnavailable:
