@@ -52,7 +52,7 @@ class GithubApp:
 
     def flow(self, authorization: Authorization, *, now: float) -> Flow[AccessToken]:
         """Ask for what was granted, as the app, and read what was given."""
-        asked, (allowed, names) = authorization.scope.tokens, self._wanted(authorization)
+        allowed, names, asked = self._wanted(authorization.scope)
         app = self._key.sign({"iss": self.app, "iat": int(now) - 60, "exp": int(now) + 480})
         where = f"{self.url}/app/installations/{self.installation}/access_tokens"
         headers = {"Authorization": f"Bearer {app}", **SPEAKING}
@@ -69,11 +69,11 @@ class GithubApp:
 
     def shared_by(self, authorization: Authorization) -> frozenset[str]:
         """The scope: the token speaks of the app."""
-        return self._wanted(authorization) and authorization.scope.tokens
+        return self._wanted(authorization.scope)[2]
 
-    def _wanted(self, authorization: Authorization) -> tuple[dict[str, str], list[str]]:
-        named = [one.removeprefix(ONE) for one in authorization.scope if one.startswith(ONE)]
-        rest = [one for one in authorization.scope if not one.startswith(ONE)]
+    def _wanted(self, scope: Scope) -> tuple[dict[str, str], list[str], frozenset[str]]:
+        named = [one.removeprefix(ONE) for one in scope if one.startswith(ONE)]
+        rest = dict(one.split(":", 1) for one in scope if not one.startswith(ONE))
         if not rest or not (named or self.repositories):
             raise ScopeRequired(detail="it names no permission, or no repository")
-        return dict(one.split(":", 1) for one in rest), named or list(self.repositories)
+        return rest, named or list(self.repositories), scope.tokens
