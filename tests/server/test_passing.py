@@ -13,7 +13,7 @@ from tests.hub import SECRET as HUB_SECRET
 from tests.server.upstreams.granting import granted
 from tests.textile import by_grpc, by_websocket, challenge, field_of, token_of
 from tests.upstream import THEIRS
-from tests.world import FILE, JWT, SECRET, TOKEN_EXCHANGE, a_world
+from tests.world import JWT, SECRET, TOKEN_EXCHANGE, a_world
 from tokenward.jose.identity import PrivateKey
 from tokenward.jose.jws import decode, encode
 from tokenward.server import passing
@@ -25,7 +25,43 @@ from tokenward.server.metrics import Tally
 from tokenward.server.settings import load
 
 ANN, BOB = PrivateKey.generate(), PrivateKey.generate()
-BEFORE = FILE.replace('to = "{audit}"', 'to = "{audit}"\nmode = "before"')
+SERVER = """
+store = "{store}"
+[audit]
+to   = "{audit}"
+mode = "before"
+[limits]
+guessing = "off"
+[issuers.main]
+url = "https://tokens.example.com"
+[callers.mobile]
+proof    = "jwt"
+issuer   = "{friend}"
+audience = "{audience}"
+[callers.nightly]
+proof       = "client_secret"
+secrets     = ["{nightly}"]
+grant_types = ["client_credentials", "token_exchange"]
+[tokens.reports]
+audience = "https://api.example.com/reports"
+scopes   = ["reports:read"]
+[tokens.itwin]
+upstream       = "client_credentials"
+token_endpoint = "{upstream}"
+client_id      = "service-abc"
+client_secret  = "${{UPSTREAM_SECRET}}"
+scopes         = ["itwin-platform"]
+[[allow]]
+caller = "mobile"
+token  = "itwin"
+scope  = "itwin-platform"
+[[allow]]
+caller = "nightly"
+token  = "reports"
+scope  = "reports:read"
+"""
+"""With a key of its own that is made at once, for everybody here."""
+
 TOKEN = """
 [tokens.threads]
 upstream  = "textile_hub"
@@ -47,7 +83,7 @@ token  = "threads"
 
 
 @asynccontextmanager
-async def a_place(folder, way="websocket", *, file=BEFORE, **options):
+async def a_place(folder, way="websocket", *, file=SERVER, **options):
     """A server, and the Hub that it asks."""
     async with {"websocket": by_websocket, "grpc": by_grpc}[way]() as hub:
         table = TOKEN.replace("HUB", hub.url).replace("WAY", way)

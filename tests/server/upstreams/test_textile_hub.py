@@ -16,6 +16,7 @@ from tests.server.upstreams.test_registration import certificate_of, pem_of
 from tests.textile import by_grpc, by_websocket, challenge, field_of, token_of
 from tests.upstream import THEIRS
 from tests.world import hashed
+from tokenward.cli.trying import tried
 from tokenward.jose import multibase
 from tokenward.jose.identity import PrivateKey
 from tokenward.oauth.errors import TemporarilyUnavailable
@@ -387,3 +388,26 @@ def test_the_examples_of_the_how_to_can_be_used_as_they_stand(tmp_path):
         assert isinstance(upstream, TextileHub)
         assert passes(upstream) is (name == "callers")
         assert not settings.warnings
+
+
+@pytest.mark.parametrize(
+    ("signs", "said"),
+    [
+        ('private_key = "${HUB_IDENTITY}"', "gave a token for 3"),
+        ('signature = "callers"', "was not tried: callers answer its challenges"),
+    ],
+)
+async def test_check_live_asks_once_with_a_key_of_ours(way, tmp_path, signs, said):
+    async with WAYS[way]() as hub:
+        path = tmp_path / "tokenward.toml"
+        path.write_text(
+            'issuer = "https://tokens.example.com"\nstore = "sqlite:t.db"\n'
+            f'[callers.nightly]\nproof = "client_secret"\nsecrets = ["{hashed("s" * 43)}"]\n'
+            f'[tokens.threads]\nupstream = "textile_hub"\nurl = "{hub.url}"\n'
+            f'transport = "{way}"\n{signs}\n'
+            '[[allow]]\ncaller = "nightly"\ntoken = "threads"\n'
+        )
+        found = load(path, {"HUB_IDENTITY": SOMEBODY.to_string()})
+        async with open_async_client() as http:
+            assert (await tried("threads", found, http, deadline=5)).startswith(said)
+    assert len(hub.heard) == (said.startswith("gave"))
