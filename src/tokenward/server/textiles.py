@@ -8,7 +8,7 @@ from tokenward.server.audit import Audit
 from tokenward.server.endpoints import Endpoint
 from tokenward.server.issuance import Issuance
 from tokenward.server.model import Caller
-from tokenward.server.proofs.hub_key import UserGroup
+from tokenward.server.proofs.hub_key import Application
 from tokenward.server.proofs.key import KeyHolders
 from tokenward.server.settings import IssuerSettings, Settings
 from tokenward.server.settings.textile import Textile
@@ -32,7 +32,7 @@ def textile_routes(
     giving = Giving(
         issuance=issuance,
         audit=audit,
-        owner=_owner(said.people, subjects),
+        owner=_owner(said.people, textile.key, subjects),
         token=said.token,
         userauth=said.userauth,
         origins=settings.subjects[said.people].origins | here,
@@ -55,15 +55,25 @@ def textile_routes(
     return by_name
 
 
-def _owner(people: str, subjects: Subjects) -> Callable[[PublicKey], Caller | None]:
+def _owner(people: str, key: str, subjects: Subjects) -> Callable[[PublicKey], Caller | None]:
     """Who says whose key it is: those who are their keys, or an application of Textile's."""
     for one in subjects.owners:
         if isinstance(one, KeyHolders) and one.trusting.name == people:
             return one.owner
     for proof in subjects.proofs:
-        if isinstance(proof, UserGroup) and proof.name == people:
-            return proof.person
+        if isinstance(proof, Application) and proof.trusting.name == people:
+            return _people_of(proof, key)
     raise AssertionError("no such people, and the settings did not say so")
+
+
+def _people_of(application: Application, key: str) -> Callable[[PublicKey], Caller | None]:
+    """Those who come with this key of an application's, for as long as it is good."""
+
+    def owner(public: PublicKey) -> Caller | None:
+        group = application.find(key)
+        return None if group is None else group.person(public)
+
+    return owner
 
 
 def _origin(issuer: IssuerSettings) -> str:

@@ -7,7 +7,7 @@ import pytest
 from tests.docs import examples
 from tests.hub import KEY, SAMPLE_SECRET, SECRET
 from tests.server.textile.test_talk import ASKED, SIGNED
-from tests.server.textile.there import FILE, PEOPLE, USERAUTH, VISITORS
+from tests.server.textile.there import APPLICATION, FILE, PEOPLE, USERAUTH, VISITORS
 from tokenward.server import doors
 from tokenward.server.settings import ConfigError, load
 
@@ -25,6 +25,7 @@ def read(tmp_path):
             friend=FRIEND,
             textile=textile,
             people=people,
+            app=APPLICATION,
             allow=PEOPLE,
             more=VISITORS + more,
         )
@@ -150,3 +151,26 @@ def test_every_error_of_a_talk_is_in_the_reference():
     page = Path("docs/reference/errors.md").read_text()
     for _, why in [*ASKED, *SIGNED]:
         assert f"`{why}`" in page
+
+
+def test_people_of_an_application_come_with_the_key_that_is_in_the_file_or_that_signs(read):
+    assert read(people="app", change=("", "")).textile.key == KEY
+    none = (APPLICATION, "")
+    assert read(people="app", change=none).textile.key == KEY
+    with pytest.raises(ConfigError) as refused:
+        read("", people="app", change=none)
+    (problem,) = refused.value.problems
+    assert problem.message == "have no key in the file"
+
+
+def test_a_token_whose_own_challenge_has_to_be_signed_is_not_for_these_routes(read):
+    passed = """
+        upstream  = "textile_hub"
+        url       = "http://127.0.0.1:3007"
+        signature = "callers"
+        """
+    with pytest.raises(ConfigError) as refused:
+        read(change=('audience = "threads"\nlifetime = "1h"', passed))
+    (problem,) = refused.value.problems
+    assert problem.place.endswith("textile.token")
+    assert "a signed challenge of its own" in problem.message

@@ -408,3 +408,9 @@ def test_what_is_said_is_what_node_would_read():
         "type": "challenge",
         "value": {"type": "Buffer", "data": [0, 255]},
     }
+
+
+async def test_people_of_an_application_whose_key_has_ended_may_not_come(tmp_path):
+    with there(tmp_path, people="app", app="") as routes:
+        async with routes.talk("/ws/token") as client:
+            assert await client.ask(SOMEBODY) == error("nobody we trust has this key")

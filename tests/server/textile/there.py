@@ -43,8 +43,7 @@ subject = "raw"
 origins = ["https://app.example.com"]
 [callers.app]
 proof       = "hub_key"
-key         = "{key}"
-development = true
+{app}
 origins     = ["https://app.example.com"]
 [callers.staff]
 proof    = "jwt"
@@ -106,6 +105,7 @@ name   = "visitors sign"
 caller = "site"
 token  = "signin"
 """
+APPLICATION = f'key         = "{KEY}"\ndevelopment = true'
 USERAUTH = 'userauth = "signin"'
 
 
@@ -185,7 +185,15 @@ def buffer(data):
 
 @contextmanager
 def there(
-    folder, *, textile=USERAUTH, allow=PEOPLE, more="", lane="", people="people", limits=None
+    folder,
+    *,
+    textile=USERAUTH,
+    allow=PEOPLE,
+    more="",
+    lane="",
+    people="people",
+    app=APPLICATION,
+    limits=None,
 ):
     """One of them, as long as the block takes."""
     folder = Path(folder)
@@ -200,6 +208,7 @@ def there(
                 friend=friend.url,
                 textile=textile,
                 people=people,
+                app=app,
                 allow=allow,
                 more=more,
             )

@@ -12,6 +12,7 @@ from tokenward.server.model import Caller
 from tokenward.server.settings.callers import Callers
 from tokenward.server.settings.issuers import Issuers
 from tokenward.server.settings.tokens import Tokens
+from tokenward.server.upstreams import passes
 from tokenward.server.values import Within, did_you_mean
 from tokenward.server.websocket import MISSING, installed
 
@@ -68,6 +69,9 @@ class Textile:
     """The table, and what it means together with the others."""
 
     table: TextileSettings
+    key: str = ""
+    """The user-group key with which people of an application come; ``""`` for other people."""
+
     visitor: Caller | None = None
     """Who they are who show nothing."""
 
@@ -100,11 +104,12 @@ def read_textile(
             "lets private keys be said in URLs, which browsers, proxies and histories keep",
             "leave it out: POST /api/token takes the same as JSON, and who signs keeps their key",
         )
+    key = _key_of(settings, callers, tokens, report)
     visitors = callers.clients.get(settings.visitors)
     if visitors is None:
-        return Textile(table=settings)
+        return Textile(table=settings, key=key)
     visitor = visitors.registered.client.as_caller()
-    return Textile(table=settings, visitor=visitor, visiting=visitors.origins)
+    return Textile(table=settings, key=key, visitor=visitor, visiting=visitors.origins)
 
 
 def _check_people(
@@ -139,6 +144,22 @@ def _check_people(
             )
 
 
+def _key_of(settings: TextileSettings, callers: Callers, tokens: Tokens, report: Report) -> str:
+    """The key of the application whose people come: the one in the file, or that which signs."""
+    subject = callers.subjects.get(settings.people)
+    if subject is None or not getattr(subject.proof, "at_a_hub", False):
+        return ""
+    signed = tokens.read.get(settings.userauth)
+    key = str(subject.proof.key or getattr(signed and signed.upstream, "key", ""))
+    if not key:
+        report.error(
+            ("textile", "people"),
+            "have no key in the file",
+            f"[callers.{settings.people}] key = …, or userauth = the token that says which it is",
+        )
+    return key
+
+
 def _check_tokens(settings: TextileSettings, tokens: Tokens, report: Report) -> None:
     for key, name in ("token", settings.token), ("userauth", settings.userauth):
         if not name and key == "userauth":
@@ -150,6 +171,12 @@ def _check_tokens(settings: TextileSettings, tokens: Tokens, report: Report) -> 
             signed = getattr(tokens.read[name].upstream, "user_auth", False)
             if key == "userauth" and not signed:
                 report.error(("textile", key), "is no signature", 'upstream = "textile_userauth"')
+            if key == "token" and passes(tokens.read[name].upstream):
+                report.error(
+                    ("textile", key),
+                    "is given for a signed challenge of its own, which is not passed on here",
+                    "POST /challenge passes it on; these routes give tokens of a hub of ours",
+                )
             if key == "token" and signed:
                 report.error(
                     ("textile", key), "is a signature, and no token", f'userauth = "{name}"'
