@@ -149,6 +149,16 @@ scopes   = ["such_scope"]
 from     = "hub"
 audience = "threads"
 lifetime = "1h"
+[tokens.signature]
+upstream = "textile_userauth"
+key      = "{notes}"
+secret   = "${{NOTES}}"
+
+[textile]
+people     = "trial"
+token      = "threads"
+userauth   = "signature"
+key_in_url = true
 
 [[allow]]
 caller = "notes"
@@ -156,6 +166,9 @@ token  = "threads"
 [[allow]]
 caller = "trial"
 token  = "threads"
+[[allow]]
+caller = "trial"
+token  = "signature"
 [[allow]]
 caller = "nightly"
 token  = "reports"
