@@ -114,6 +114,7 @@ secret = "${{NOTES}}"
 proof       = "hub_key"
 key         = "{trial}"
 development = true
+default     = "threads"
 [callers.strangers]
 proof  = "hub_key"
 key    = "{strangers}"

@@ -117,7 +117,7 @@ def test_what_is_a_risk_is_warned_of(read, textile, change, place, said):
 
 
 def test_an_application_with_a_secret_that_lets_in_whoever_has_a_key_is_warned_of(read):
-    change = ("development = true", 'secret = "${SIGNIN}"')
+    change = ("development = true", 'default = "threads"\nsecret = "${SIGNIN}"')
     ((where, message),) = warned(read(people="app", change=change))
     assert where.endswith("textile.people")
     assert "without a signature of its secret" in message
@@ -174,3 +174,13 @@ def test_a_token_whose_own_challenge_has_to_be_signed_is_not_for_these_routes(re
     (problem,) = refused.value.problems
     assert problem.place.endswith("textile.token")
     assert "a signed challenge of its own" in problem.message
+
+
+def test_people_of_an_application_who_may_have_both_say_which_they_mean_at_a_hub(read):
+    ((where, message),) = warned(read(people="app"))
+    assert where.endswith("textile.people")
+    assert "a hub cannot tell which" in message
+    assert not warned(
+        read(people="app", change=("development", 'default = "threads"\ndevelopment'))
+    )
+    assert not warned(read("", people="app"))

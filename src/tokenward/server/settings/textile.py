@@ -123,8 +123,16 @@ def _check_people(
         if name in callers.clients:
             report.error(at, "is a client: people have keys", 'proof = "key"')
         return
-    proof = callers.subjects[name].proof
+    subject = callers.subjects[name]
+    proof = subject.proof
     if getattr(proof, "at_a_hub", False):
+        if settings.userauth and not subject.default:
+            report.warn(
+                at,
+                f"a hub cannot tell which of the two people of callers.{name} mean, if rules allow "
+                "them both: who asks there names none",
+                f'[callers.{name}] default = "{settings.token}"',
+            )
         if not proof.development:
             report.warn(
                 at,
