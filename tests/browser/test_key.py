@@ -113,10 +113,10 @@ def test_a_key_made_in_the_page_is_worth_a_token(browser, dev, kinds, alg, begin
     }
     assert answer.count(".") == 2
     token = got["access_token"]
-    assert (claims(token)["sub"], got["scope"]) == (f"people|{name}", "reports:read")
+    assert (claims(token)["sub"], got["scope"]) == (name, "reports:read")
     assert command == f"curl -s -H 'Authorization: Bearer {token}' {dev.urls['api']}"
     reports = httpx2.get(dev.urls["api"], headers={"Authorization": f"Bearer {token}"}).json()
-    assert reports["read_by"] == f"people|{name}"
+    assert reports["read_by"] == name
 
 
 @pytest.mark.parametrize("kinds", [MODERN, OLDER], ids=["ed25519", "p256"])

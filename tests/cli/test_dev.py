@@ -117,14 +117,26 @@ def test_the_dialect_of_okta_is_spoken(dev):
 
 
 @pytest.mark.parametrize("kind", ["ed25519", "p256"])
-def test_whoever_has_made_a_key_reads_reports_and_nothing_else(dev, kind):
+def test_whoever_has_made_a_key_reads_reports_and_no_upstreams_token(dev, kind):
     identity = KeyIdentity.generate(kind)
     token = identity.get_token(dev.url, audience="reports")
     bearer = {"Authorization": f"Bearer {token}"}
     reports = httpx2.get(dev.urls["api"], headers=bearer).json()
-    assert reports["read_by"] == f"people|{identity.public_key.text}"
+    assert reports["read_by"] == identity.public_key.text
     with pytest.raises(TokenError, match="invalid_target"):
         identity.get_token(dev.url, audience="itwin")
+
+
+def test_the_route_of_the_seed_takes_a_private_key_and_gives_a_token_of_the_hub(dev):
+    someone = KeyIdentity.generate()
+    answer = httpx2.post(f"{dev.url}/api/token", json={"id": someone.to_string()})
+    assert answer.json()["message"] == "Success: new API token"
+    claims = claims_of(answer.json()["token"])
+    assert claims["sub"] == someone.public_key.text
+    in_the_url = httpx2.get(
+        f"{dev.url}/api/token", params={"id": KeyIdentity.generate().to_string()}
+    )
+    assert in_the_url.status_code == 405
 
 
 async def test_the_hub_gives_tokens_to_the_people_of_its_application(dev):

@@ -10,6 +10,7 @@ from tests.dev import command
 from tests.docs import ROOT, examples
 from tests.pasting import checkout, unmarked
 from tests.running import free_port
+from tests.world import claims_of
 
 README = "README.md"
 RECIPES = examples(README)
@@ -94,8 +95,15 @@ def test_an_itwin_service_app_in_python(shell):
 def test_a_key_is_enough_to_read_reports_and_is_the_same_the_next_time(shell):
     first, again = (shell.paste(RECIPES["textile-identity"]) for _ in range(2))
     public, reports = first.splitlines()
-    assert json.loads(reports)["read_by"] == f"people|{public}"
+    assert json.loads(reports)["read_by"] == public
     assert again == reports
+
+
+def test_textiles_example_of_a_server_is_asked_as_ever(shell):
+    public, answer = shell.paste(RECIPES["textile-server"]).splitlines()
+    said = json.loads(answer)
+    assert said["message"] == "Success: new API token"
+    assert claims_of(said["token"])["sub"] == public
 
 
 def test_an_okta_client_gets_its_token(shell):

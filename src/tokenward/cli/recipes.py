@@ -187,7 +187,14 @@ class Running:
                 page=True,
             ),
             *(
-                [Place(name="A Textile Hub", url=urls["hub"], what="for Textile's own clients")]
+                [
+                    Place(name="A Textile Hub", url=urls["hub"], what="for Textile's own clients"),
+                    Place(
+                        name="Textile's example of a server",
+                        url=f"{self.issuer}/api/token",
+                        what="a private key in, a token of the hub out",
+                    ),
+                ]
                 if "hub" in urls
                 else []
             ),

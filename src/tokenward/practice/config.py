@@ -65,6 +65,7 @@ audience = "http://tokenserver.sample.bentley.com"
 [callers.people]               # anybody who has a key: to make one is to have an account
 proof   = "key"
 anybody = true
+subject = "raw"                # they are their key, and not people|<key>
 [callers.demo]                 # one service, registered here
 proof   = "client_secret"
 secrets = ["$${DEMO_SECRET_HASH}"]
@@ -138,6 +139,13 @@ lifetime = "1h"
 [[allow]]
 name   = "people of the notes application"
 caller = "notes"
+token  = "threads"
+[[allow]]
+name   = "whoever shows a key has threads"
+caller = "people"
+token  = "threads"
+[textile]                      # the routes of Textile's example of a server: POST /api/token
+people = "people"
 token  = "threads"
 """
 
