@@ -110,30 +110,28 @@ def _done(
         store = open_store(settings.store, now)
         await store.open()
         try:
-            async with open_async_client() as http:
-                theirs = Theirs(
-                    store=store,
-                    cache=store.shelf,
-                    http=http,
-                    connect=lambda identity, transport: open_async_client(
-                        identity=identity, transport=transport
-                    ),
-                    clock=now,
-                    seal=lambda: seal(settings, store),
-                )
-                for one in settings.tokens.values():
-                    # Where the running server signs what is sent, only it could tell them.
-                    if one.upstream is not None and not one.signs:
-                        theirs.source(one, one.upstream)
-                people = theirs.people
-                rows: list[Row] = []
-                for status in await people.of(subject):
-                    if only in ("", status.whose.token):
-                        row = _row(status)
-                        if ending:
-                            row["status"] = await people.remove(status.whose) or "gone already"
-                        rows.append(row)
-                await theirs.close()
+            theirs = Theirs(
+                store=store,
+                cache=store.shelf,
+                connect=lambda identity, transport: open_async_client(
+                    identity=identity, transport=transport
+                ),
+                clock=now,
+                seal=lambda: seal(settings, store),
+            )
+            for one in settings.tokens.values():
+                # Where the running server signs what is sent, only it could tell them.
+                if one.upstream is not None and not one.signs:
+                    theirs.source(one, one.upstream)
+            people = theirs.people
+            rows: list[Row] = []
+            for status in await people.of(subject):
+                if only in ("", status.whose.token):
+                    row = _row(status)
+                    if ending:
+                        row["status"] = await people.remove(status.whose) or "gone already"
+                    rows.append(row)
+            await theirs.close()
             return sorted(rows, key=lambda row: (str(row["token"]), str(row["app"])))
         finally:
             await store.close()

@@ -91,7 +91,6 @@ class Server:
         self.theirs = Theirs(
             store=self.store,
             cache=self.cache,
-            http=self.http,
             connect=self.watchers.client,
             clock=self.clock,
             seal=lambda: seal(self.settings, self.store),

@@ -28,8 +28,9 @@ MOST = 4_096
 REFUSED_FOR = 1.0
 """Seconds for which a token that is not good is not asked about again."""
 
-MOST_AT_ONCE = 256
-"""Questions under way; whoever would ask one more hears 503."""
+MOST_AT_ONCE = 32
+"""Questions under way; whoever would ask one more hears 503. So a slow issuer, and strangers who
+ask about what is no token, never have all the connections there are (``remote.clients``)."""
 
 DEADLINE = 10.0
 """Seconds for one question: every try and every wait between."""

@@ -89,7 +89,7 @@ def _heir(former: Server, settings: Settings) -> Server:
     heir.store, heir.redis, heir.trail = former.store, former.redis, former.trail
     heir.metrics, heir.meter, heir.natives = former.metrics, former.meter, former.natives
     theirs = heir.theirs
-    theirs.store, theirs.cache, theirs.http = heir.store, heir.cache, heir.http
+    theirs.store, theirs.cache = heir.store, heir.cache
     theirs.heard = heir.meter.upstream
     theirs.connect = heir.watchers.client
     before = former.settings

@@ -39,9 +39,8 @@ class Theirs:
 
     store: Store
     cache: Shelf
-    http: httpx2.AsyncClient = field(repr=False)
     connect: Callable[[Identity | None, Carrier | None], httpx2.AsyncClient] = field(repr=False)
-    """The way to those that want to see a certificate of ours, or that speak no HTTP."""
+    """The way to each: to some with a certificate of ours, to some not by HTTP."""
 
     clock: Clock
     seal: Callable[[], Seal] = field(repr=False)
@@ -96,9 +95,8 @@ class Theirs:
         return Passing(hub=hub, lifetime=lifetime, clock=self.clock, heard=heard)
 
     def _broker(self, token: TokenSettings, upstream: Upstream) -> Broker:
-        identity, carrier = identity_for(upstream), carrier_for(upstream)
-        own = identity is not None or carrier is not None
-        http = self.connect(identity, carrier) if own else self.http
+        # Connections of its own: whoever waits for one upstream leaves the others theirs.
+        http = self.connect(identity_for(upstream), carrier_for(upstream))
         asked = upstream
         if (signed_by := getattr(upstream, "signed_by", None)) and token.signs:
             asked = signed_by(self.issuers[token.signs])
@@ -124,7 +122,7 @@ class Theirs:
         return Broker(
             upstream=asked,
             http=http,
-            own=own,
+            own=True,
             fresh=token.fresh,
             scope_check=token.scope_check,
             clock=self.clock,

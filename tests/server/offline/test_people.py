@@ -92,12 +92,10 @@ class Town:
         store = open_store(f"sqlite://{self.folder}/t.db", self.clock)
         await store.open()
         self.stack.push_async_callback(store.close)
-        http = await self.stack.enter_async_context(open_async_client())
         theirs = Theirs(
             store=store,
             cache=store.shelf,
-            http=http,
-            connect=None,
+            connect=lambda _, __: open_async_client(),
             clock=self.clock,
             seal=lambda: Seal.of(bytes(32)),
         )
