@@ -98,6 +98,12 @@ def _proof(row: str, who: str) -> Goal:
     return at_least(13, f"{who} beside getToken, signatures aside", figure, 0.5)
 
 
+def _once(row: str, who: str) -> Goal:
+    """The same beside getToken for somebody who was never seen, for what nobody can show twice."""
+    figure = of(row, who, *proofs.NEVER_SEEN, ASIDE)
+    return at_least(13, f"{who} beside getToken for callers never seen", figure, 0.5)
+
+
 ES, RS = TOKENS["ES256"], TOKENS["RS256"]
 COLD_RS, COLD_ES = verify.COLD["RS256"], verify.COLD["ES256"]
 POSTGRES = rotation.GROUPED["PostgreSQL"]
@@ -175,4 +181,5 @@ GOALS = [
         for who in row.measures
         if (row.name, who) != proofs.BASE
     ),
+    *(_once(row.name, who) for row in proofs.ROWS for who in row.measures if who in proofs.ONCE),
 ]

@@ -38,6 +38,7 @@ SIGNERS = ("ES256", "EdDSA")
 BY = "key, "
 ASSERTED = "private_key_jwt, "
 GET_TOKEN, OPAQUE, API_KEY, CERTIFICATE = "jwt", "introspection", "api_key", "certificate"
+STRANGER = "jwt never seen"
 ASKED, HUB = "POST /challenge alone", "hub_key"
 BASIC, POST, SECRET_JWT, TLS = (
     *("client_secret_basic", "client_secret_post", "client_secret_jwt", "tls_client_auth"),
@@ -139,6 +140,13 @@ class Proofs:
         return post("/challenge", {"public_key": self.people[kind].public.text})
 
     # ── what is good for once ──
+
+    async def stranger(self, pool: Pool) -> None:
+        """Somebody comes whom nobody has seen before, with a token of the usual kind."""
+        shown = bearer(self.ours.caller(secrets.token_urlsafe(12)))
+        body = await pool.ask(get("/getToken", shown))
+        if not body.startswith(b"Bearer eyJ"):
+            raise Wrong(f"no token: {body[:100]!r}")
 
     async def answered(self, kind: str, pool: Pool) -> None:
         """The whole of a challenge: be asked, sign, and exchange the answer."""

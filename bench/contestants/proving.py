@@ -17,6 +17,7 @@ from bench.proving import (
     POST,
     SECRET_JWT,
     SIGNERS,
+    STRANGER,
     TLS,
     Proofs,
 )
@@ -28,6 +29,7 @@ def proving(name: str, proofs: Proofs) -> Contestant:
     ours.program.name = name
     again: tuple[str, ...] = (GET_TOKEN, OPAQUE, API_KEY, ASKED, BASIC, POST)
     anew: dict[str, Conversation] = {
+        STRANGER: proofs.stranger,
         **{f"{BY}{kind}": partial(proofs.answered, kind) for kind in KINDS},
         **{f"{ASSERTED}{alg}": partial(proofs.asserted, alg) for alg in SIGNERS},
         SECRET_JWT: proofs.shared_secret,

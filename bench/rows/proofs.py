@@ -30,6 +30,7 @@ from bench.proving import (
     POST,
     SECRET_JWT,
     SIGNERS,
+    STRANGER,
     TLS,
 )
 from bench.results import Figures
@@ -39,6 +40,9 @@ from bench.wrk import Void
 CALLERS, CLIENTS = "proofs of callers", "proofs of clients"
 MACHINE = "signatures"
 BASE = CALLERS, GET_TOKEN
+NEVER_SEEN = CALLERS, STRANGER
+ONCE = (*(f"{BY}{it}" for it in KINDS), HUB, *(f"{ASSERTED}{it}" for it in SIGNERS), SECRET_JWT)
+"""What is good for once, and so never seen before."""
 CONNECTIONS, BARE = 32, 200
 """Conversations at a time; signatures of which the cost is measured, before and after them."""
 
@@ -116,6 +120,7 @@ ROWS = [
         unit=PER_CPU,
         measures={
             GET_TOKEN: again(GET_TOKEN),
+            STRANGER: anew(STRANGER, answers=1, signatures=["verify rsa"]),
             OPAQUE: again(OPAQUE),
             API_KEY: again(API_KEY),
             CERTIFICATE: again(CERTIFICATE, PROXIED),

@@ -1,6 +1,7 @@
 """The proofs that are measured: each is good, and is the only reason why there is a token."""
 
 import asyncio
+import dataclasses
 import json
 import os
 import re
@@ -86,6 +87,8 @@ def test_without_the_proof_there_is_none(server):
         return
     strange.people = {kind: PrivateKey.generate("p256") for kind in proving.KINDS}
     strange.clients = dict(zip(proving.SIGNERS, reversed(knows.clients.values()), strict=True))
+    keys = {"RS256": SigningKey.generate("RS256")}
+    strange.ours = dataclasses.replace(knows.ours, keys=keys)
     strangers = contestant(PROVING, strange).conversations
 
     async def converse(name):
@@ -119,9 +122,11 @@ def test_an_opaque_token_is_asked_about_once(server):
 # ── what they cost ───────────────────────────────────────────────────────────────────────────────
 
 NOTHING, SIGNATURE, ONCE, SIGNED_ONCE = (0, 0, 0, 0), (0, 0, 1, 1), (0, 1, 0, 0), (0, 1, 0, 1)
+READ = (0, 0, 0, 1)
 LEDGER = {
     **dict.fromkeys(["jwt", "introspection", "api_key", "certificate"], NOTHING),
     **dict.fromkeys(["client_secret_basic", "client_secret_post", "tls_client_auth"], NOTHING),
+    "jwt never seen": READ,
     "POST /challenge alone": NOTHING,
     **{f"key, {kind}": SIGNED_ONCE for kind in proving.KINDS},
     "hub_key": SIGNATURE,
@@ -226,10 +231,12 @@ def test_a_ratio_is_of_what_is_left_without_signatures():
     results = Results()
     results.add(*proofs.BASE, 1, {"value": 10_000.0, ASIDE: 10_000.0})
     results.add(proofs.CALLERS, "key, rsa", 1, {"value": 2_000.0, ASIDE: 6_000.0})
-    [goal] = [it for it in GOALS if it.words.startswith("key, rsa")]
-    assert goal.figure(results) == 0.6
-    assert goal.held(0.5)
-    assert not goal.held(0.49)
+    results.add(*proofs.NEVER_SEEN, 1, {"value": 3_000.0, ASIDE: 4_000.0})
+    goals = [it for it in GOALS if it.words.startswith("key, rsa")]
+    assert [it.figure(results) for it in goals] == [0.6, 1.5]
+    for goal in goals:
+        assert goal.held(0.5)
+        assert not goal.held(0.49)
 
 
 def test_every_proof_has_a_goal_but_the_one_they_are_held_against():
@@ -239,3 +246,10 @@ def test_every_proof_has_a_goal_but_the_one_they_are_held_against():
     assert all(rows[row.name].beside == proofs.BASE for row in proofs.ROWS)
     assert proofs.BASE[1] in rows[proofs.BASE[0]].measures
     assert Row(name="x", unit=PER_CPU, measures={OURS: None}).beside is None
+
+
+def test_what_is_good_for_once_is_held_against_a_caller_never_seen_besides():
+    words = "beside getToken for callers never seen"
+    said = {it.words.partition(" beside")[0] for it in GOALS if it.words.endswith(words)}
+    once = {name for name, (_, written, *_) in LEDGER.items() if written}
+    assert said == once | {"hub_key"}
