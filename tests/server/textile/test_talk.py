@@ -414,3 +414,16 @@ async def test_people_of_an_application_whose_key_has_ended_may_not_come(tmp_pat
     with there(tmp_path, people="app", app="") as routes:
         async with routes.talk("/ws/token") as client:
             assert await client.ask(SOMEBODY) == error("nobody we trust has this key")
+
+
+async def test_a_socket_is_not_for_ever_so_that_new_settings_count(routes, monkeypatch):
+    monkeypatch.setattr(talk, "ALL", 0.3)
+    async with routes.talk("/ws/token") as client:
+        assert (await client.ask(SOMEBODY))["type"] == "token"
+        assert await client.ended() == 1000
+    async with routes.talk("/ws/token") as client:
+        challenge = await client.challenge(SOMEBODY)
+        await asyncio.sleep(0.35)
+        await client.sign(SOMEBODY, challenge)
+        assert (await client.hear())["type"] == "token"
+        assert await client.ended() == 1000

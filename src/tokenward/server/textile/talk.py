@@ -20,8 +20,9 @@ from tokenward.server.textile import messages
 from tokenward.server.textile.messages import Asked, Signed
 from tokenward.server.websocket import Over, WebSocket
 
-FIRST, IDLE = 10.0, 60.0
-"""Seconds for the first message, and for the next one."""
+FIRST, ALL = 10.0, 60.0
+"""Seconds for the first question, and for all of them: whoever has more to ask opens another, and
+is answered by the settings of then."""
 
 BYTES = 32
 """Of a challenge."""
@@ -66,8 +67,9 @@ class Talk:
 
     async def __call__(self, socket: WebSocket) -> None:
         """All of it; raises ``Over`` and ``TimeoutError`` when there is no more to be heard."""
-        seconds = FIRST
-        while self._faults < MOST_FAULTS:
+        loop = asyncio.get_running_loop()
+        seconds, over = FIRST, loop.time() + ALL
+        while self._faults < MOST_FAULTS and seconds > 0:
             said = self._waiting.popleft() if self._waiting else await socket.hear(seconds)
             try:
                 async with self.host.event(self.received) as event:
@@ -80,7 +82,7 @@ class Talk:
                 said_of_it = {"request_id": self.received.id}
                 _log.exception("a talk on a WebSocket of Textile's failed", extra=said_of_it)
                 socket.say(messages.error(f"internal error {self.received.id}"))
-            seconds = IDLE
+            seconds = over - loop.time()
 
     async def _answer(self, socket: WebSocket, said: bytes | Asked, event: Event) -> None:
         self.host.mind(self.received)
