@@ -46,7 +46,7 @@ def steps(origin):
         "2020, with a key of today": ["old", notes],
         "without a secret": ["keyInfo", {**notes, "key": TRIAL, "secret": None}],
         "challenge": ["challenge", notes],
-        "page": ["userAuth", {**notes, "seconds": 1.5}],
+        "page": ["userAuth", {**notes, "seconds": 3.0}],
         "random": ["random", notes],
         "random, 2020": ["random", {**notes, "old": True}],
         "slash": ["keyInfo", {**notes, "host": f"{hub}/"}],

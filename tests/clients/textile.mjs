@@ -76,11 +76,13 @@ const verbs = {
   },
 };
 
-// All at once, as the people of an application would; by name.
+// All at once, as the people of an application would, by name; then those who look at the clock.
 const said = {};
-await Promise.all(
-  Object.entries(asked.steps).map(async ([name, [verb, how]]) => {
-    said[name] = await outcome(() => verbs[verb](how));
-  }),
-);
+const one = async ([name, [verb, how]]) => {
+  said[name] = await outcome(() => verbs[verb](how));
+};
+const steps = Object.entries(asked.steps);
+const timed = ([, [verb]]) => verb === "userAuth";
+await Promise.all(steps.filter((step) => !timed(step)).map(one));
+for (const step of steps.filter(timed)) await one(step);
 answer(said);
