@@ -27,7 +27,7 @@ OPTIONS = (
 )
 SOURCES = {
     "requirements-uv.lock": "-",
-    "requirements.lock": "pyproject.toml --extra server",
+    "requirements.lock": "pyproject.toml --extra server --extra hub",
     "requirements-all.lock": "pyproject.toml --all-extras -c requirements.lock",
     "requirements-dev.lock": "pyproject.toml --all-extras --group dev -c requirements.lock",
 }
