@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 
+from tokenward.cli.recipes import Running
 from tokenward.practice.config import HUB_KEY, REAL, config
 from tokenward.practice.folder import KEPT, Kept, variables, write
 from tokenward.practice.process import Places
@@ -81,6 +82,21 @@ def test_without_the_package_of_hubs_there_is_none_and_all_the_rest(tmp_path, mo
     assert settings.warnings == ()
     assert list(settings.issuers) == ["main", "ims", "orders"]
     assert set(settings.tokens) == {"reports", "models", "orders", "itwin"}
+
+
+def test_without_a_hub_no_variable_names_one(tmp_path, monkeypatch):
+    running = Running(
+        issuer="http://127.0.0.1:1",
+        folder=tmp_path,
+        places=PLACES,
+        kept=Kept.new(),
+        caller_token="",
+    )
+    hubs = {"DEV_HUB", "DEV_HUB_KEY", "DEV_HUB_SECRET"}
+    assert hubs <= set(running.for_shells())
+    monkeypatch.setattr("tokenward.cli.recipes.HUB_MISSING", True)
+    assert not hubs & set(running.for_shells())
+    assert "hub" not in running.urls
 
 
 def test_the_key_of_the_practice_application_is_one():

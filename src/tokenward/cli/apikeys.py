@@ -43,7 +43,7 @@ def new(
         str,
         typer.Option(
             metavar="NAME",
-            help='Which of the callers with proof = "api_key"; the only one there is.',
+            help='Which of the callers with proof = "api_key"; needed only if there are several.',
         ),
     ] = "",
     group: Annotated[
@@ -69,8 +69,8 @@ def new(
 ) -> None:
     """Make a key for a script, and show it this one time.
 
-    It is good within five seconds, for what the rules allow to its caller. A name may have several
-    keys, so that one can take the place of another.
+    Servers know it within five seconds. It is good for what the rules allow to its caller. A name
+    may have several keys, so that one can take the place of another.
     """
     from tokenward.server import apikeys  # noqa: PLC0415
 

@@ -43,7 +43,7 @@ def new(
         str,
         typer.Option(
             metavar="NAME",
-            help='Which of the callers with proof = "hub_key"; the only one there is.',
+            help='Which of the callers with proof = "hub_key"; needed only if there are several.',
         ),
     ] = "",
     type: Annotated[
@@ -71,9 +71,9 @@ def new(
 ) -> None:
     """Make a key for an application, and show its secret this one time.
 
-    The key is for every copy of the application, the secret for its server alone. It is good
-    within five seconds, for what the rules allow to its caller. An application may have several
-    keys, so that one can take the place of another.
+    The key is for every copy of the application, the secret for its server alone. Servers
+    know it within five seconds. It is good for what the rules allow to its caller. An application
+    may have several keys, so that one can take the place of another.
     """
     from tokenward.jose import multibase  # noqa: PLC0415
     from tokenward.server import hubkeys  # noqa: PLC0415
@@ -168,7 +168,7 @@ tokenward hub keys new --key bfausukzmfuxc6mbrgiztinjwg4 --stdin < secret-of-old
     ),
 ):
     keys_app.command(_name, cls=Command, epilog=_examples, short_help=_brief)(_command)
-app.add_typer(keys_app, name="keys", short_help="Those of applications.")
+app.add_typer(keys_app, name="keys", short_help="The keys that applications show.")
 
 
 @app.callback()

@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 
 PORT = 8080
 FOLDER = Path(".tokenward")
+NO_HUB = (
+    "No Textile Hub here: it needs the package websockets, an extra: "
+    "pip install 'tokenward[server,hub]'. Then start this anew."
+)
+"""Said where there is none, because a recipe asks for it."""
 
 Application = Callable[[Any, Any, Any], Awaitable[None]]
 
@@ -180,4 +185,6 @@ def _show(running: "Running") -> None:
     except ValueError:
         folder = running.folder
     say(f"In another terminal:  . {os.path.join(folder, FOR_SHELLS)}", FAINT)  # noqa: PTH118
+    if "hub" not in running.urls:
+        say(NO_HUB, FAINT)
     say("Ctrl-C ends it.", FAINT)

@@ -73,13 +73,21 @@ class Running:
             "DEV_API_SECRET": self.kept.reports_api_secret,
             "DEV_IMS": self.urls["ims"],
             "DEV_OKTA": self.urls["okta"],
-            "DEV_HUB": f"{self.issuer}/hub",
-            "DEV_HUB_KEY": HUB_KEY,
-            "DEV_HUB_SECRET": self.kept.hub_secret,
+            **self._hub(),
             "DEV_IDP": self.places.idp,
             "DEV_ITWIN": self.places.itwin,
             "DEV_ITWIN_CLIENT_ID": SERVICE,
             "DEV_ITWIN_CLIENT_SECRET": self.kept.itwin_secret,
+        }
+
+    def _hub(self) -> dict[str, str]:
+        """Without a Hub nothing names one: Textile's clients would fail unclearly."""
+        if HUB_MISSING:
+            return {}
+        return {
+            "DEV_HUB": self.urls["hub"],
+            "DEV_HUB_KEY": HUB_KEY,
+            "DEV_HUB_SECRET": self.kept.hub_secret,
         }
 
     def recipes(self) -> list[Recipe]:
