@@ -17,7 +17,6 @@ from tokenward.server.model import Authorization
 from tokenward.server.registration import Registration, digest
 
 TYPES = {"access_token": ACCESS_TOKEN, "id_token": ID_TOKEN, "jwt": JWT}
-
 Type = Literal["access_token", "id_token", "jwt"]
 
 
