@@ -64,6 +64,13 @@ def test_no_module_is_too_long_to_be_read():
     check_lawful(laws.is_too_long, [*python(SOURCE), *python(BOOTSTRAP), *python(BENCH)])
 
 
+def test_an_upstream_is_one_file_of_less_than_80_lines():
+    """But for ``connection``, which is as long again for what happens in the browser before."""
+    upstreams = SOURCE / "server" / "upstreams"
+    long = [it.name for it in python(upstreams) if len(it.read_text().splitlines()) >= 80]
+    assert sorted(long) == ["__init__.py", "connection.py"]
+
+
 def test_every_module_says_what_it_is_about():
     tests = [path for path in python(ROOT / "tests") if path.read_text().strip()]
     paths = [*python(SOURCE), *python(BOOTSTRAP), *python(BENCH), *tests]
