@@ -429,6 +429,17 @@ def test_neither_file_nor_variables_is_answered_with_a_file_to_begin_with(tmp_pa
     assert load(written(tmp_path, STARTER), ENVIRON).warnings == ()
 
 
+def test_where_dev_runs_its_file_is_named(tmp_path):
+    practice = tmp_path / ".tokenward" / "tokenward.toml"
+    for there in (False, True):
+        with pytest.raises(ConfigError) as wrong:
+            find(tmp_path, {})
+        (problem,) = wrong.value.problems
+        assert (f"--config {practice}" in problem.hint) is there
+        practice.parent.mkdir(exist_ok=True)
+        practice.write_text(STARTER)
+
+
 def test_an_empty_file_is_warned_of(tmp_path):
     (warning,) = load(written(tmp_path, ""), {}).warnings
     assert "there is nothing to ask for" in str(warning)

@@ -89,9 +89,9 @@ def add(
 ) -> None:
     """Register a client, and show its first secret this one time.
 
-    It may ask within five seconds, for what the rules allow to caller = "*": that is what every
-    client may have, and --scope makes it less. A client of the configuration file cannot be
-    registered: what stands there wins.
+    Servers know it within five seconds. It may ask for what the rules allow to caller = "*": that
+    is what every client may have, and --scope makes it less. A client of the configuration file
+    cannot be registered: what stands there wins.
     """
     settings = settings_or_exit(config, json=json)
     said = registering.wanted(

@@ -24,14 +24,21 @@ scope  = "reports:read"
 """
 
 
+PRACTICE = Path(".tokenward", "tokenward.toml")
+"""What ``tokenward dev`` runs with, in the folder where it was started."""
+
+
 def missing(path: Path) -> ConfigError:
     """The error that says so, with a file to begin with."""
+    try_out = "to try things out: tokenward dev"
+    if (path.parent / PRACTICE).is_file():
+        try_out = f"that of tokenward dev: --config {path.parent / PRACTICE}"
     return ConfigError(
         [
             Problem(
                 place=str(path),
                 message=f"is not there, and no {PREFIX}… variables are set",
-                hint=f"to try things out: tokenward dev\nto begin with, this file:\n\n{STARTER}",
+                hint=f"{try_out}\nto begin with, this file:\n\n{STARTER}",
             )
         ]
     )
