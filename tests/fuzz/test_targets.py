@@ -12,9 +12,9 @@ atheris = pytest.importorskip("atheris", reason="atheris has no wheel for this m
 
 ROOT = Path(__file__).parent.parent.parent
 TRIES = {
-    "jws": 250_000,
-    "claims": 250_000,
-    "form": 200_000,
+    "jws": 190_000,
+    "claims": 190_000,
+    "form": 170_000,
     "basic": 150_000,
     "header": 150_000,
     "proxy": 40_000,
