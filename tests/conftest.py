@@ -57,7 +57,20 @@ def anyio_backend():
 @pytest.fixture(scope="session")
 def rsa_keys():
     """A few real RSA keys: making one takes longer than most tests."""
-    return [SigningKey.generate("RS256") for _ in range(4)]
+    return [SigningKey.generate("RS256") for _ in range(6)]
+
+
+@pytest.fixture
+def dealt(monkeypatch, rsa_keys):
+    """Whoever wants an RSA key, and no name for it, gets one of those."""
+    generate, dealt = SigningKey.generate, itertools.count()
+
+    def deal(algorithm, **more):
+        if algorithm != "RS256" or more:
+            return generate(algorithm, **more)
+        return rsa_keys[next(dealt) % len(rsa_keys)]
+
+    monkeypatch.setattr(SigningKey, "generate", deal)
 
 
 @pytest.fixture(scope="session")
@@ -94,12 +107,6 @@ async def world(worlds):
 
 
 @pytest.fixture
-def worlds(tmp_path, monkeypatch, rsa_keys):
+def worlds(tmp_path, dealt):
     """Makes worlds: ``async with worlds(store=…) as world``."""
-    ready, generate = itertools.cycle(rsa_keys), SigningKey.generate
-
-    def dealt(algorithm, **more):
-        return next(ready) if algorithm == "RS256" else generate(algorithm, **more)
-
-    monkeypatch.setattr(SigningKey, "generate", dealt)
     return lambda **options: a_world(tmp_path, **options)
